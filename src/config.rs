@@ -1,0 +1,3 @@
+//! What an operator decides.
+
+pub mod sim;

@@ -1,0 +1,3 @@
+//! shardfleet's one binary.
+
+fn main() {}
