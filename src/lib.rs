@@ -1,5 +1,10 @@
 //! shardfleet: a NATS-native fleet of Discord gateway shards.
 
+pub mod backoff;
 pub mod clock;
 pub mod config;
+pub mod coordinator;
+pub mod fleet;
 pub mod sim;
+pub mod subject;
+pub mod wire;

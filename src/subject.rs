@@ -1,0 +1,131 @@
+//! Every subject, stream, bucket and key of one fleet. No other file holds one: others build on
+//! these names, so that they are a public contract.
+
+use std::fmt;
+
+use crate::fleet::{GroupId, ShardId};
+
+/// The key of the coordinator's leadership, in the lease bucket.
+pub const COORDINATOR_LEASE: &str = "coordinator";
+/// How the fleet is cut and what it forwards, in the state bucket.
+pub const TOPOLOGY: &str = "topology";
+/// The coordinator's ledger of granted identifies, in the state bucket.
+pub const LEDGER: &str = "identify";
+/// Why the whole fleet stands still, in the state bucket.
+pub const HALT: &str = "halt";
+/// The event name of an announced loss.
+pub const GAP_EVENT: &str = "FLEET_GAP";
+
+/// The names of one fleet. Two fleets live on one server without meeting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    fleet: String,
+}
+
+impl Names {
+    /// The names of the fleet called `fleet`; configuration has checked its letters.
+    pub fn new(fleet: impl Into<String>) -> Self {
+        Self {
+            fleet: fleet.into(),
+        }
+    }
+
+    /// The fleet's own name.
+    pub fn fleet(&self) -> &str {
+        &self.fleet
+    }
+
+    /// Where one event of a shard goes: `discord.<shard>.<EVENT>`.
+    pub fn event(&self, shard: ShardId, event: impl fmt::Display) -> String {
+        format!("{}.{shard}.{event}", self.fleet)
+    }
+
+    /// All that is stored of a shard; the fence of its publishes.
+    pub fn shard(&self, shard: ShardId) -> String {
+        format!("{}.{shard}.*", self.fleet)
+    }
+
+    /// Every event of the fleet.
+    pub fn events(&self) -> String {
+        format!("{}.>", self.fleet)
+    }
+
+    /// The stream of a partition: `DISCORD`, or `DISCORD_<p>` where there are several.
+    pub fn stream(&self, partition: u32, partitions: u32) -> String {
+        let name = self.fleet.to_uppercase();
+        if partitions > 1 {
+            format!("{name}_{partition}")
+        } else {
+            name
+        }
+    }
+
+    /// Which partition's stream a group belongs to.
+    pub fn partition_of(group: GroupId, partitions: u32) -> u32 {
+        group.0 % partitions.max(1)
+    }
+
+    /// Where shards ask for leave to IDENTIFY.
+    pub fn identify(&self) -> String {
+        format!("fleet.{}.identify", self.fleet)
+    }
+
+    /// Where the coordinators tell that one of them leads anew.
+    pub fn leader(&self) -> String {
+        format!("fleet.{}.leader", self.fleet)
+    }
+
+    /// Where a process says how it is.
+    pub fn status(&self, process: &str) -> String {
+        format!("fleet.{}.status.{process}", self.fleet)
+    }
+
+    /// Where every process says how it is.
+    pub fn statuses(&self) -> String {
+        format!("fleet.{}.status.*", self.fleet)
+    }
+
+    /// The bucket of leases.
+    pub fn lease_bucket(&self) -> String {
+        format!("{}_lease", self.fleet)
+    }
+
+    /// The bucket of state.
+    pub fn state_bucket(&self) -> String {
+        format!("{}_state", self.fleet)
+    }
+}
+
+/// The lease of a group, in the lease bucket.
+pub fn group_lease(generation: u64, group: GroupId) -> String {
+    format!("group.{generation}.{group}")
+}
+
+/// Where a shard's session is kept, in the state bucket.
+pub fn session(generation: u64, shard: ShardId) -> String {
+    format!("session.{generation}.{shard}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_contract() {
+        let names = Names::new("discord");
+        assert_eq!(
+            names.event(ShardId(5), "MESSAGE_CREATE"),
+            "discord.5.MESSAGE_CREATE"
+        );
+        assert_eq!(names.event(ShardId(5), GAP_EVENT), "discord.5.FLEET_GAP");
+        assert_eq!(names.shard(ShardId(5)), "discord.5.*");
+        assert_eq!(names.stream(0, 1), "DISCORD");
+        assert_eq!(names.stream(3, 4), "DISCORD_3");
+        assert_eq!(names.identify(), "fleet.discord.identify");
+        assert_eq!(names.status("a"), "fleet.discord.status.a");
+        assert_eq!(names.lease_bucket(), "discord_lease");
+        assert_eq!(names.state_bucket(), "discord_state");
+        assert_eq!(group_lease(2, GroupId(7)), "group.2.7");
+        assert_eq!(session(2, ShardId(7)), "session.2.7");
+    }
+}
