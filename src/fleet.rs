@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn guilds_go_where_discord_sends_them() {
-        assert_eq!(ShardId::of_guild(41 << 22 | 77, 10), ShardId(1));
+        assert_eq!(ShardId::of_guild((41 << 22) + 77, 10), ShardId(1));
         assert_eq!(ShardId::of_guild(u64::MAX, 10), ShardId(3));
         assert_eq!(ShardId(17).bucket(16), 1);
     }

@@ -36,6 +36,11 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
         60_000,
         31_536_000_000,
     );
+    pairs(config, reader);
+    formats(config, reader);
+}
+
+fn pairs(config: &Config, reader: &mut Reader<'_>) {
     if config.stream.duplicate_window > config.stream.max_age {
         fault(
             reader,
@@ -44,7 +49,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
             "30s",
         );
     }
-    if config.stream.replicas.0 % 2 == 0 {
+    if config.stream.replicas.0.is_multiple_of(2) {
         fault(
             reader,
             "stream.replicas",
@@ -60,6 +65,17 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
             "at least 1MiB",
         );
     }
+    if config.nats.tls_cert.is_empty() != config.nats.tls_key.is_empty() {
+        fault(
+            reader,
+            "nats.tls_cert",
+            "certificate and key go together",
+            "set both or none",
+        );
+    }
+}
+
+fn formats(config: &Config, reader: &mut Reader<'_>) {
     let presence = &config.discord.presence;
     if !presence.is_empty()
         && let Err(error) = serde_json::from_str::<
@@ -97,14 +113,6 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
             "process.name",
             "not one token of a subject",
             "letters, digits, _ and -",
-        );
-    }
-    if config.nats.tls_cert.is_empty() != config.nats.tls_key.is_empty() {
-        fault(
-            reader,
-            "nats.tls_cert",
-            "certificate and key go together",
-            "set both or none",
         );
     }
 }
