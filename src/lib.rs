@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod fleet;
+pub mod identify;
 pub mod sim;
 pub mod subject;
 pub mod wire;
