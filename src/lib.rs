@@ -9,6 +9,7 @@ pub mod fleet;
 pub mod lease;
 pub mod roster;
 pub mod shutdown;
+pub mod identify;
 pub mod sim;
 pub mod subject;
 pub mod telemetry;
