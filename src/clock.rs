@@ -7,17 +7,25 @@ use serde::{Deserialize, Serialize};
 pub use tokio::time::Instant;
 
 /// Now, on tokio's clock: pauses with tokio's time in tests, stands still while the machine sleeps.
-#[expect(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the file that reads the clock"
+)]
 pub fn now() -> Instant {
     Instant::now()
 }
 
 /// Milliseconds since the Unix epoch, for people and for records; no decision compares it.
-#[expect(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the file that reads the clock"
+)]
 pub fn unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }
 
 /// A moment on a clock that counts suspension too: what a lease is measured with.
