@@ -67,6 +67,7 @@ mod event;
 mod fault;
 mod frame;
 mod gateway;
+mod happening;
 mod hub;
 mod limits;
 mod listen;
@@ -74,16 +75,19 @@ mod mailbox;
 mod object;
 mod outbox;
 mod pace;
+mod peer;
 mod pulse;
 mod record;
 mod refusal;
 mod registry;
+mod reply;
 mod rest;
 mod script;
 mod session;
 mod traffic;
 mod transport;
 mod verdict;
+mod words;
 mod world;
 
 /// How long connections may take to end.

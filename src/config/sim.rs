@@ -88,7 +88,7 @@ pub struct SimOptions {
     /// Guilds of each shard; their ids obey `(guild_id >> 22) % num_shards`
     #[arg(long, default_value_t = SimOptions::default().guilds_per_shard, help_heading = "World")]
     pub guilds_per_shard: u32,
-    /// Traffic of a bot that asked for presences: 93 % PRESENCE_UPDATE (needs the intent)
+    /// Traffic of a bot that asked for presences: 93 % are presence updates (needs the intent)
     #[arg(long, help_heading = "World")]
     pub presences: bool,
     /// Guilds and traffic follow from this number; session ids are new in every run
@@ -147,7 +147,7 @@ pub struct SimOptions {
     /// More than five presence updates in 20 s: ignore them, or close 4008
     #[arg(long, value_enum, default_value_t = Excess::Ignore, help_heading = "Sessions")]
     pub presence_over_limit: Excess,
-    /// Asking for all members without GUILD_MEMBERS: ignore it, or close 4014
+    /// Asking for all members without the members intent: ignore it, or close 4014
     #[arg(long, value_enum, default_value_t = Excess::Ignore, help_heading = "Sessions")]
     pub members_without_intent: Excess,
     /// Send op 7 to every connection after about this long; 0s never

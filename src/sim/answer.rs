@@ -6,7 +6,7 @@ use super::object::{self, list, put};
 use super::session::Session;
 use super::world::{BOT_ID, Guild};
 
-/// Above this many members GUILD_CREATE carries only the bot,
+/// Above this many members `GUILD_CREATE` carries only the bot,
 /// <https://discord.com/developers/docs/events/gateway-events#guild-create>.
 const MOST_LISTED: u32 = 75_000;
 /// Members in one chunk, <https://discord.com/developers/docs/events/gateway-events#guild-members-chunk>.
@@ -39,7 +39,7 @@ pub(super) fn ready(
     );
     out.push_str(r#""relationships":[],"private_channels":[],"presences":[],"guilds":"#);
     list(out, identity.guilds.iter(), |out, guild| {
-        put!(out, r#"{{"unavailable":true,"id":"{}"}}"#, guild.id)
+        put!(out, r#"{{"unavailable":true,"id":"{}"}}"#, guild.id);
     });
     put!(
         out,
@@ -179,7 +179,7 @@ pub(super) fn members(session: &Session, ask: &Members) -> Vec<(Event, String)> 
         }
         out.push_str(r#","members":"#);
         list(&mut out, ids.iter(), |out, id| {
-            object::member(out, guild, *id, true)
+            object::member(out, guild, *id, true);
         });
         put!(
             &mut out,

@@ -52,7 +52,7 @@ impl Connection {
         let command = parse(frame)?;
         match (&command, self.authenticated) {
             (Command::Heartbeat(_), _) => {
-                self.late_at = now + self.beats.interval + self.beats.grace
+                self.late_at = now + self.beats.interval + self.beats.grace;
             }
             (Command::Identify(_) | Command::Resume(_), true) => {
                 return Err(Refusal::of(
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     const BEATS: Beats = Beats {
-        interval: Duration::from_millis(1000),
+        interval: Duration::from_secs(1),
         grace: Duration::from_millis(500),
         code: 4009,
     };

@@ -126,7 +126,7 @@ impl Reading {
 }
 
 fn piece(shared: &Shared, index: usize, started_ms: u64) -> Option<String> {
-    let (rows, id, shard, delivered) = {
+    let (rows, id, number, delivered) = {
         let session = shared.lock();
         (
             session.rows.piece(index)?,
@@ -146,7 +146,7 @@ fn piece(shared: &Shared, index: usize, started_ms: u64) -> Option<String> {
     {
         let written = writeln!(
             text,
-            r#"{{"session":"{id}","shard":{shard},"seq":{seq},"event":"{}","bytes":{bytes},"hash":"{:032x}","at_ms":{},"delivered":{}}}"#,
+            r#"{{"session":"{id}","shard":{number},"seq":{seq},"event":"{}","bytes":{bytes},"hash":"{:032x}","at_ms":{},"delivered":{}}}"#,
             event.name(),
             u128::from_be_bytes(hash),
             started_ms + u64::from(at),

@@ -68,7 +68,7 @@ pub(super) enum Fault {
     },
     /// Op 1 from the server.
     HeartbeatRequest {},
-    /// A GUILD_CREATE of about this many bytes.
+    /// A `GUILD_CREATE` of about this many bytes.
     HugeEvent { bytes: usize },
     /// A frame that no client can decode.
     Garbage {},

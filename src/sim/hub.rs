@@ -170,7 +170,9 @@ impl Hub {
             })
             .collect();
         let now_ms = clock::unix_ms();
-        ended.iter().for_each(|id| registry.end(id, reason, now_ms));
+        for id in &ended {
+            registry.end(id, reason, now_ms);
+        }
         ended.len()
     }
 }

@@ -60,7 +60,7 @@ fn happen(hub: &Hub, session: &Shared, scratch: &mut String) {
     }
     if let Some(event) = session.traffic.choose() {
         hub.dispatch(&mut session, event, scratch, |session, out| {
-            session.traffic.write(event, out)
+            session.traffic.write(event, out);
         });
     }
 }

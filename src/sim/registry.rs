@@ -165,7 +165,7 @@ impl Registry {
     /// Op 6.
     pub(super) fn resume(&mut self, ask: &Resume, caller: Caller, at_ms: u64) -> Admission {
         if !self.knows(&ask.token) {
-            return self.no(
+            return Self::no(
                 self.options.resume_wrong_token,
                 4004,
                 "wrong_token",
@@ -180,16 +180,16 @@ impl Registry {
             self.log.add("resume_after_close", None, at_ms, detail);
             return Admission::Invalid;
         }
-        let Some(shared) = self.live.get(&ask.session_id).cloned() else {
+        let Some(found) = self.live.get(&ask.session_id).cloned() else {
             return Admission::Invalid;
         };
-        let mut session = shared.lock();
+        let mut session = found.lock();
         match session.can_replay(ask.seq) {
             Ok(()) => {}
             Err(NoReplay::Forgotten) => return Admission::Invalid,
             Err(NoReplay::Ahead) => {
                 let detail = format!("resume at {} of a session at {}", ask.seq, session.last());
-                return self.no(self.options.resume_ahead, 4007, "sequence_ahead", &detail);
+                return Self::no(self.options.resume_ahead, 4007, "sequence_ahead", &detail);
             }
         }
         let shard = session.identity.shard;
@@ -210,7 +210,7 @@ impl Registry {
         session.attach(caller.connection, caller.mailbox);
         drop(session);
         self.resumes.push((shard, ask.session_id.clone(), at_ms));
-        Admission::Granted(shared)
+        Admission::Granted(found)
     }
 
     /// Ends a session.
@@ -327,10 +327,10 @@ impl Registry {
             Rows::new(Arc::clone(&self.record)),
         );
         session.attach(caller.connection, caller.mailbox);
-        let shared = Arc::new(Shared(Mutex::new(session)));
-        self.all.push(Arc::clone(&shared));
-        self.live.insert(id, Arc::clone(&shared));
-        shared
+        let made = Arc::new(Shared(Mutex::new(session)));
+        self.all.push(Arc::clone(&made));
+        self.live.insert(id, Arc::clone(&made));
+        made
     }
 
     fn refuse(&mut self, now: Instant) {
@@ -340,7 +340,7 @@ impl Registry {
         }
     }
 
-    fn no(&self, answer: Answer, code: u16, rule: &'static str, detail: &str) -> Admission {
+    fn no(answer: Answer, code: u16, rule: &'static str, detail: &str) -> Admission {
         match answer {
             Answer::Close => Admission::Refused(Refusal::of(code, rule, detail)),
             Answer::Invalid => Admission::Invalid,

@@ -12,9 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::fault::Door;
-use super::gateway::{self, Request};
+use super::gateway;
 use super::hub::Hub;
 use super::listen::HangUp;
+use super::peer::Request;
 use super::{control, frame};
 use crate::clock;
 

@@ -46,7 +46,7 @@ pub(super) struct Session {
     pub(super) rows: Rows,
     /// The highest sequence ever written to a socket.
     pub(super) delivered: u64,
-    /// Guilds whose GUILD_CREATE was sent: they load one after the other, as the client reads.
+    /// Guilds whose `GUILD_CREATE` was sent: they load one after the other, as the client reads.
     pub(super) loaded: usize,
     /// Why and when (Unix milliseconds) it ended.
     pub(super) ended: Option<(&'static str, u64)>,
@@ -274,7 +274,7 @@ mod tests {
     fn send(session: &mut Session, count: usize) {
         for _ in 0..count {
             session.dispatch(Event::Resumed, 0, &mut String::new(), |_, out| {
-                out.push_str("{}")
+                out.push_str("{}");
             });
         }
     }

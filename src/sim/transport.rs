@@ -126,7 +126,6 @@ fn compressed(encoder: &mut Encoder<'static>, payload: &[u8]) -> io::Result<Byte
         } else {
             1
         };
-        drop(output);
         if left == 0 {
             return Ok(out.into());
         }
@@ -143,7 +142,7 @@ mod tests {
     fn payloads() -> Vec<Bytes> {
         let noise = |n: usize| {
             (0..n)
-                .map(|i| char::from(b'a' + (i * i % 26) as u8))
+                .map(|i| char::from(b'a' + u8::try_from(i * i % 26).unwrap()))
                 .collect::<String>()
         };
         [0, 1, 511, 512, 5_000, 3_000_000]
