@@ -1,1 +1,5 @@
 //! The coordinator role.
+
+pub mod buckets;
+pub mod budget;
+pub mod slowdown;

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn guilds_go_where_discord_sends_them() {
-        assert_eq!(ShardId::of_guild(197_038_439_483_310_086, 10), ShardId(0));
+        assert_eq!(ShardId::of_guild((41 << 22) + 77, 10), ShardId(1));
+        assert_eq!(ShardId::of_guild(u64::MAX, 10), ShardId(3));
         assert_eq!(ShardId(17).bucket(16), 1);
     }
 }

@@ -1,11 +1,16 @@
 //! shardfleet: a NATS-native fleet of Discord gateway shards.
 
 pub mod backoff;
+pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod fleet;
 pub mod identify;
+pub mod lease;
+pub mod roster;
+pub mod shutdown;
 pub mod sim;
 pub mod subject;
+pub mod telemetry;
 pub mod wire;

@@ -230,9 +230,6 @@ pub struct Ledger {
     /// milliseconds after this write was sent (before it, where negative). No clock is compared: who
     /// reads it counts from the moment at which it first saw this write.
     pub uses: BTreeMap<u32, i64>,
-    /// The same for every bucket: set where the buckets were cut anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub all: Option<i64>,
 }
 
 #[cfg(test)]

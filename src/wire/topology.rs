@@ -36,3 +36,62 @@ pub struct Halt {
     /// The first half of the SHA-256 of the token in use: another token clears the halt. Not the token.
     pub token: String,
 }
+
+impl Topology {
+    /// False for an event that nobody wants stored. READY and RESUMED always are: they carry the
+    /// resume point.
+    pub fn forwards(&self, event: &str) -> bool {
+        if matches!(event, "READY" | "RESUMED") {
+            return true;
+        }
+        let named = |list: &[String]| list.iter().any(|name| name == event);
+        (self.allow.is_empty() || named(&self.allow)) && !named(&self.deny)
+    }
+}
+
+/// The error with which every role ends once the fleet is halted: exit code 77.
+#[derive(Clone, Debug)]
+pub struct Halted(pub Halt);
+
+impl std::fmt::Display for Halted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Halt {
+            code,
+            reason,
+            shard,
+            process,
+            ..
+        } = &self.0;
+        write!(
+            f,
+            "the fleet is halted: Discord closed shard {shard} of {process} with {code}: {reason}. \
+             Mend it, then run `shardfleet resume-fleet`; a new token clears the halt by itself"
+        )
+    }
+}
+
+impl std::error::Error for Halted {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resume_point_is_never_denied() {
+        let topology = Topology {
+            v: 1,
+            layout: Layout {
+                generation: 1,
+                shards: 1,
+                group_size: 1,
+            },
+            allow: vec!["MESSAGE_CREATE".to_owned(), "TYPING_START".to_owned()],
+            deny: vec!["TYPING_START".to_owned(), "READY".to_owned()],
+        };
+        let forwarded = ["READY", "RESUMED", "MESSAGE_CREATE"];
+        assert!(forwarded.iter().all(|event| topology.forwards(event)));
+        assert!(!topology.forwards("TYPING_START") && !topology.forwards("GUILD_CREATE"));
+        let golden = r#"{"v":1,"generation":1,"shards":1,"group_size":1,"allow":["MESSAGE_CREATE","TYPING_START"],"deny":["TYPING_START","READY"]}"#;
+        assert_eq!(crate::wire::encode(&topology), golden);
+    }
+}

@@ -1,0 +1,140 @@
+//! The way to NATS: one handle for core, JetStream and key-value.
+//!
+//! `publish()` returning is not delivery; only an ack is. What must not be lost goes through
+//! JetStream with an ack awaited, or through [`bucket::Bucket`] with a revision.
+
+pub mod bucket;
+mod options;
+pub mod provision;
+pub mod server;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use async_nats::{Client, connection::State, jetstream};
+
+use crate::{clock, config, subject::Names};
+
+/// The oldest server that serves the expected sequence over a subject filter; older ones ignore it.
+const MINIMUM_SERVER: (i64, i64, i64) = (2, 11, 0);
+/// How long a JetStream request waits for its answer before it counts as unknown.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A connection to NATS and the names of the fleet on it.
+#[derive(Clone)]
+pub struct Broker {
+    /// Core NATS.
+    pub client: Client,
+    /// JetStream over the same connection.
+    pub jetstream: jetstream::Context,
+    /// The fleet's names.
+    pub names: Names,
+}
+
+impl Broker {
+    /// Starts to connect; reconnects for ever. `label` names the connection in the server's list.
+    ///
+    /// # Errors
+    /// Where an option is unusable: a file that cannot be read, a URL that is none.
+    pub async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Self> {
+        let url = url(nats);
+        let options = options::options(nats, label).await?;
+        let client = options
+            .connect(url.split(',').map(str::trim).collect::<Vec<_>>())
+            .await
+            .with_context(|| format!("cannot use nats.url {}", redacted(&url)))?;
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(REQUEST_TIMEOUT);
+        Ok(Self {
+            client,
+            jetstream,
+            names,
+        })
+    }
+
+    /// Waits for the connection, then refuses a server that cannot keep the promises.
+    ///
+    /// # Errors
+    /// An old server, one without JetStream, or none within `limit`.
+    pub async fn ready(&self, limit: Duration) -> Result<()> {
+        let deadline = clock::now() + limit;
+        let mut told = clock::now() + Duration::from_secs(5);
+        while self.client.connection_state() != State::Connected {
+            let now = clock::now();
+            if now >= deadline {
+                bail!(
+                    "no NATS server answered within {limit:?}: is nats.url right, and does it run?"
+                );
+            }
+            if now >= told {
+                tracing::warn!("still no answer from NATS");
+                told = now + Duration::from_secs(5);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let info = self.client.server_info();
+        let (major, minor, patch) = MINIMUM_SERVER;
+        if !self.client.is_server_compatible(major, minor, patch) {
+            bail!(
+                "the NATS server {} is version {}; shardfleet needs {major}.{minor} or later, since \
+                 older ones ignore the expected sequence that keeps events in order. Upgrade it, or \
+                 leave nats.url empty and run `shardfleet up`, which starts its own",
+                info.server_name,
+                info.version
+            );
+        }
+        if !info.jetstream {
+            bail!(
+                "the NATS server {} has no JetStream: start it with `-js`, or with a `jetstream` \
+                 section in its configuration",
+                info.server_name
+            );
+        }
+        Ok(())
+    }
+
+    /// True while the connection stands.
+    pub fn connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+}
+
+/// Where NATS is looked for.
+pub fn url(nats: &config::Nats) -> String {
+    if nats.url.is_empty() {
+        "nats://127.0.0.1:4222".to_owned()
+    } else {
+        nats.url.clone()
+    }
+}
+
+/// A URL list without the users and passwords that may stand in it.
+pub fn redacted(urls: &str) -> String {
+    let hide = |url: &str| {
+        let (scheme, rest) = url.split_once("://").map_or(("", url), |(s, r)| (s, r));
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        if scheme.is_empty() {
+            host.to_owned()
+        } else {
+            format!("{scheme}://{host}")
+        }
+    };
+    urls.split(',')
+        .map(|url| hide(url.trim()))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        assert_eq!(
+            redacted("nats://a:b@h:4222, tls://i"),
+            "nats://h:4222,tls://i"
+        );
+        assert_eq!(redacted("h:4222"), "h:4222");
+    }
+}

@@ -1,0 +1,86 @@
+//! How the connection to NATS behaves.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_nats::{ConnectOptions, Event};
+use rand::Rng;
+
+use crate::{backoff::Backoff, config::Nats, telemetry::metrics::NATS_CONNECTED};
+
+/// A dead peer is noticed after two of these; the library's own default is a minute.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Subjects that a client may hold back before a publish waits; counts commands, not bytes.
+const CLIENT_CAPACITY: usize = 4096;
+/// Messages that a subscription may hold back.
+const SUBSCRIPTION_CAPACITY: usize = 65_536;
+
+/// The options of one connection.
+///
+/// # Errors
+/// Names the file that cannot be read.
+pub(super) async fn options(nats: &Nats, label: &str) -> Result<ConnectOptions> {
+    let label = label.to_owned();
+    let told = label.clone();
+    let mut options = ConnectOptions::new()
+        .name(label)
+        .retry_on_initial_connect()
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(Duration::from_secs(3))
+        .client_capacity(CLIENT_CAPACITY)
+        .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .reconnect_delay_callback(delay)
+        .event_callback(move |event| {
+            let connection = told.clone();
+            async move { on_event(&connection, &event) }
+        });
+    if !nats.user.is_empty() {
+        options = options.user_and_password(nats.user.clone(), nats.password.expose().to_owned());
+    }
+    if !nats.nkey.is_empty() {
+        options = options.nkey(nats.nkey.expose().to_owned());
+    }
+    if !nats.creds.is_empty() {
+        let error = || format!("cannot read nats.creds {:?}", nats.creds);
+        options = options
+            .credentials_file(&nats.creds)
+            .await
+            .with_context(error)?;
+    }
+    if !nats.tls_ca.is_empty() {
+        options = options
+            .add_root_certificates(nats.tls_ca.clone().into())
+            .require_tls(true);
+    }
+    if !nats.tls_cert.is_empty() {
+        options = options
+            .add_client_certificate(nats.tls_cert.clone().into(), nats.tls_key.clone().into())
+            .require_tls(true);
+    }
+    Ok(options)
+}
+
+/// Jittered, so that a fleet does not fall upon a server that comes back.
+fn delay(attempts: usize) -> Duration {
+    if attempts <= 1 {
+        return Duration::from_millis(rand::rng().random_range(0..100));
+    }
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+    let mut rng = rand::rng();
+    (1..attempts.min(8)).for_each(|_| _ = backoff.next(&mut rng));
+    backoff.next(&mut rng)
+}
+
+fn on_event(connection: &str, event: &Event) {
+    match event {
+        Event::Connected => {
+            metrics::gauge!(NATS_CONNECTED.name).set(1);
+            tracing::info!(connection, "connected to NATS");
+        }
+        Event::Disconnected => {
+            metrics::gauge!(NATS_CONNECTED.name).set(0);
+            tracing::warn!(connection, "lost the connection to NATS");
+        }
+        event => tracing::warn!(connection, "NATS says: {event}"),
+    }
+}

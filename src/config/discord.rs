@@ -1,0 +1,65 @@
+//! How Discord is reached, and as whom.
+
+use serde::{Deserialize, Deserializer, de};
+use twilight_model::gateway::Intents as Flags;
+
+use super::{
+    fleet::{Count, words},
+    section::section,
+    value::Secret,
+};
+
+section! {
+    /// Discord.
+    pub struct Discord in "discord" {
+        /// The bot's token; or `token_file`, or the variable `DISCORD_TOKEN`.
+        token: Secret = Secret::default(), secret "the bot's token as a string";
+        /// A file that holds the token alone.
+        token_file: String = String::new(), plain "the path of a file that holds the token alone";
+        /// Which events Discord sends.
+        intents: Intents = Intents::default(), plain "names such as [\"GUILDS\", \"GUILD_MESSAGES\"], or the number";
+        /// Members above which a guild's offline ones are left out.
+        large_threshold: Count<50, 250> = Count(50), plain "a number from 50 to 250";
+        /// JSON of an initial presence.
+        presence: String = String::new(), plain "{\"since\":null,\"activities\":[],\"status\":\"online\",\"afk\":false}";
+        /// The base of REST.
+        api: String = "https://discord.com/api/v10".to_owned(), plain "https://discord.com/api/v10";
+        /// The gateway; empty: the url that `GET /gateway/bot` answers.
+        gateway: String = String::new(), plain "wss://gateway.discord.gg, or nothing";
+    }
+}
+
+/// Discord's intents, all of them known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intents(pub Flags);
+
+impl Default for Intents {
+    fn default() -> Self {
+        Self(Flags::GUILDS | Flags::GUILD_MESSAGES)
+    }
+}
+
+impl<'de> Deserialize<'de> for Intents {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "neither names nor a number")]
+        enum Given {
+            Bits(u64),
+            #[serde(deserialize_with = "words")]
+            Names(Vec<String>),
+        }
+        match Given::deserialize(deserializer)? {
+            Given::Bits(bits) => Flags::from_bits(bits)
+                .map(Self)
+                .ok_or_else(|| de::Error::custom(format!("{bits} has bits that no intent has"))),
+            Given::Names(names) => names
+                .iter()
+                .map(|name| {
+                    Flags::from_name(name)
+                        .ok_or_else(|| de::Error::custom(format!("{name:?} is not an intent")))
+                })
+                .collect::<Result<Flags, _>>()
+                .map(Self),
+        }
+    }
+}

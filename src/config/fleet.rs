@@ -1,0 +1,102 @@
+//! What the whole fleet shares; seeds `topology` once, afterwards `shardfleet set` changes it.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::{
+    section::section,
+    value::{FleetName, text},
+};
+
+section! {
+    /// The fleet's own keys.
+    pub struct Fleet in "fleet" {
+        /// First token of event subjects, prefix of buckets, upper-cased the stream's name.
+        name: FleetName = FleetName("discord".to_owned()), plain "a word of a-z, 0-9, _ and -, such as \"discord\"";
+        /// How many shards the bot runs.
+        shards: Shards = Shards::Auto, plain "\"auto\" or a number from 1 to 65536";
+        /// Shards that one lease covers and one process runs together.
+        group_size: Count<1, 1024> = Count(16), plain "a number from 1 to 1024";
+        /// Events forwarded; empty: all.
+        allow: Events = Events::default(), plain "event names such as [\"MESSAGE_CREATE\"]";
+        /// Events never forwarded. READY and RESUMED always are.
+        deny: Events = Events::default(), plain "event names such as [\"TYPING_START\"]";
+    }
+}
+
+/// How many shards: as Discord recommends, or as told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shards {
+    /// Ask `GET /gateway/bot` once and keep the answer.
+    Auto,
+    /// This many.
+    Fixed(u32),
+}
+
+impl FromStr for Shards {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse::<u32>()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(shards @ 1..=65_536)) => Ok(Self::Fixed(shards)),
+            _ => Err(format!("{text:?} is not a number of shards")),
+        }
+    }
+}
+super::value::from_text!(Shards);
+
+/// A whole number within its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count<const MIN: u32, const MAX: u32>(pub u32);
+
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Count<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = text(deserializer)?;
+        match text.parse() {
+            Ok(count) if (MIN..=MAX).contains(&count) => Ok(Self(count)),
+            _ => Err(de::Error::custom(format!(
+                "{text} is not a number from {MIN} to {MAX}"
+            ))),
+        }
+    }
+}
+
+/// Names of dispatch events; a list, or in a variable a comma list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Events(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Events {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = words(deserializer)?;
+        for name in &names {
+            let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            if name.is_empty() || !name.chars().all(allowed) {
+                return Err(de::Error::custom(format!(
+                    "{name:?} is not the name of an event"
+                )));
+            }
+        }
+        Ok(Self(names))
+    }
+}
+
+/// A list of words, or one string with commas between them.
+pub(super) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "not a list of names")]
+    enum Words {
+        List(Vec<String>),
+        Line(String),
+    }
+    Ok(match Words::deserialize(deserializer)? {
+        Words::List(words) => words,
+        Words::Line(line) => line
+            .split(',')
+            .map(str::trim)
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    })
+}

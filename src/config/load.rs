@@ -1,0 +1,150 @@
+//! Layers: defaults, then a file, then the environment, then flags. Gathers every fault.
+
+use std::path::{Path, PathBuf};
+
+use figment::{
+    Figment, Profile,
+    providers::{Env, Format as _, Serialized, Toml},
+    value::{Dict, Map, Value},
+};
+
+use super::{
+    Config,
+    fault::{Fault, Faults},
+    section::{Reader, show},
+    value::Secret,
+};
+
+/// The file that is read where none is named, if it is there.
+const DEFAULT_FILE: &str = "config.toml";
+
+/// What the command line adds to file and environment.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// `--config FILE`; it must be there.
+    pub file: Option<PathBuf>,
+    /// `--set section.key=value`, strongest of all.
+    pub flags: Vec<(String, String)>,
+}
+
+/// Reads the configuration of this process.
+///
+/// # Errors
+/// Every fault found, each with its key, value, origin and a way out.
+pub fn load(sources: &Sources) -> Result<Config, Faults> {
+    let mut figment = Figment::new();
+    let file = sources
+        .file
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    if sources.file.is_some() && !file.is_file() {
+        let reason = "there is no such file".to_owned();
+        return Err(Faults(vec![whole_file(&file, reason)]));
+    }
+    if file.is_file() {
+        let toml = Toml::file_exact(&file);
+        if let Err(error) = figment::Provider::data(&toml) {
+            return Err(Faults(vec![whole_file(&file, error.kind.to_string())]));
+        }
+        figment = figment.merge(toml);
+    }
+    figment = figment
+        .merge(
+            Env::prefixed("SHARDFLEET_")
+                .filter(|key| key.as_str().contains("__"))
+                .split("__"),
+        )
+        .merge(known_variable("DISCORD_TOKEN", "discord.token"))
+        .merge(known_variable("NATS_URL", "nats.url"))
+        .merge(known_variable("NATS_CREDS", "nats.creds"));
+    for (key, value) in &sources.flags {
+        figment = figment.merge(Serialized::global(key, value));
+    }
+    read(&figment)
+}
+
+/// Reads the configuration from layers already merged.
+pub(super) fn read(figment: &Figment) -> Result<Config, Faults> {
+    let mut reader = Reader {
+        figment,
+        faults: Vec::new(),
+    };
+    let mut config = Config::read(&mut reader);
+    unknown_keys(&mut reader);
+    token_from_file(&mut config, &mut reader);
+    super::check::check(&config, &mut reader);
+    if reader.faults.is_empty() {
+        Ok(config)
+    } else {
+        Err(Faults(reader.faults))
+    }
+}
+
+fn known_variable(variable: &'static str, key: &'static str) -> Env {
+    Env::raw()
+        .only(&[variable])
+        .map(move |_| key.into())
+        .split(".")
+}
+
+fn whole_file(file: &Path, reason: String) -> Fault {
+    let hint = "the committed config.toml lists every key".to_owned();
+    Fault {
+        key: "--config".to_owned(),
+        value: None,
+        origin: file.display().to_string(),
+        reason,
+        hint,
+    }
+}
+
+fn unknown_keys(reader: &mut Reader<'_>) {
+    let data: Map<Profile, Dict> = figment::Provider::data(reader.figment).unwrap_or_default();
+    let sections = data.into_values().flatten();
+    for (section, value) in sections {
+        let Some((_, keys)) = Config::SECTIONS.iter().find(|(name, _)| *name == section) else {
+            let known: Vec<_> = Config::SECTIONS.iter().map(|(name, _)| *name).collect();
+            let hint = format!("one of {}", known.join(", "));
+            reader.fault(&section, None, "there is no such section".to_owned(), &hint);
+            continue;
+        };
+        let Value::Dict(_, entries) = value else {
+            reader.fault(
+                &section,
+                Some(show(&value)),
+                "not a section".to_owned(),
+                "[section]",
+            );
+            continue;
+        };
+        for key in entries.keys().filter(|key| !keys.contains(&key.as_str())) {
+            let path = format!("{section}.{key}");
+            let hint = format!("one of {}", keys.join(", "));
+            reader.fault(&path, None, "there is no such key".to_owned(), &hint);
+        }
+    }
+}
+
+fn token_from_file(config: &mut Config, reader: &mut Reader<'_>) {
+    let file = &config.discord.token_file;
+    if file.is_empty() || !config.discord.token.is_empty() {
+        return;
+    }
+    match std::fs::read_to_string(file) {
+        Ok(token) if !token.trim().is_empty() => {
+            config.discord.token = Secret::from(token.trim().to_owned());
+        }
+        Ok(_) => reader.fault(
+            "discord.token_file",
+            Some(format!("{file:?}")),
+            "the file is empty".to_owned(),
+            "put the bot's token into it",
+        ),
+        Err(error) => reader.fault(
+            "discord.token_file",
+            Some(format!("{file:?}")),
+            format!("cannot be read: {error}"),
+            "a file that this user may read",
+        ),
+    }
+}

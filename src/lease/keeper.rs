@@ -1,0 +1,207 @@
+//! The loop between a lease's state and its key.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Held,
+    state::{Found, Outcome, State, Step},
+};
+use crate::{
+    broker::{
+        Broker,
+        bucket::{Bucket, KvError},
+    },
+    clock::{self, Boottime},
+    wire,
+};
+
+/// Who holds a lease, and where it is kept.
+#[derive(Clone)]
+pub struct Owner {
+    /// For `force_reconnect` when a server is frozen.
+    pub broker: Broker,
+    /// The lease bucket.
+    pub bucket: Bucket,
+    /// For people.
+    pub process: String,
+    /// The bucket's `max_age`.
+    pub ttl: Duration,
+}
+
+/// Bids for one lease and keeps it. Dropping it stops renewing without releasing.
+pub struct Keeper {
+    held: watch::Receiver<Option<Held>>,
+    release: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// What the key holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Value {
+    v: u32,
+    owner: String,
+    write: u64,
+    process: String,
+    epoch: u64,
+}
+
+impl Keeper {
+    /// Bids for `key` until it holds it, and again whenever it has lost it.
+    pub fn campaign(owner: Owner, key: String) -> Self {
+        Self::start(owner, key, true)
+    }
+
+    /// Bids once; what is lost is not bid for again.
+    pub fn bid(owner: Owner, key: String) -> Self {
+        Self::start(owner, key, false)
+    }
+
+    /// What is held, as it changes. None while nothing is; closed when the keeper has ended.
+    pub fn held(&self) -> watch::Receiver<Option<Held>> {
+        self.held.clone()
+    }
+
+    /// True once it neither holds nor bids any more.
+    pub fn ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Deletes the key by revision, so that the next owner need not wait. The lease must not be
+    /// used any more.
+    pub async fn release(mut self) {
+        self.release.cancel();
+        _ = (&mut self.task).await;
+    }
+
+    fn start(owner: Owner, key: String, persistent: bool) -> Self {
+        let (sender, held) = watch::channel(None);
+        let release = CancellationToken::new();
+        let nonce = format!("{:016x}", rand::rng().random::<u64>());
+        let run = Run {
+            owner,
+            key,
+            nonce,
+            sender,
+        };
+        let task = tokio::spawn(run.keep(persistent, release.clone()));
+        Self {
+            held,
+            release,
+            task,
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Run {
+    owner: Owner,
+    key: String,
+    nonce: String,
+    sender: watch::Sender<Option<Held>>,
+}
+
+impl Run {
+    async fn keep(self, persistent: bool, release: CancellationToken) {
+        let mut state = State::new(self.owner.ttl, persistent, clock::boottime());
+        // A write under way is never dropped: its revision is what releases the lease.
+        while !release.is_cancelled() {
+            let now = clock::boottime();
+            let step = state.step(now);
+            self.show(&state, now);
+            match step {
+                Step::End => return,
+                Step::Wait(until) => tokio::select! {
+                    () = release.cancelled() => {}
+                    () = sleep_until(until) => {}
+                },
+                step => self.carry_out(step, &mut state).await,
+            }
+        }
+        self.sender.send_replace(None);
+        if let Some(revision) = state.revision() {
+            // Unanswered, it is gone with its time all the same.
+            if let Err(error) = self.owner.bucket.delete(&self.key, revision).await {
+                tracing::warn!(lease = self.key, "could not release {}: {error}", self.key);
+            }
+        }
+    }
+
+    async fn carry_out(&self, step: Step, state: &mut State) {
+        match step {
+            Step::End | Step::Wait(_) => {}
+            Step::Bid(write) => {
+                let value = self.value(write, 0);
+                let outcome = outcome(&self.owner.bucket.create(&self.key, value).await);
+                state.wrote(outcome, clock::boottime());
+            }
+            Step::Renew { revision, write } => {
+                let epoch = state.held(clock::boottime()).map_or(0, |held| held.epoch.0);
+                let value = self.value(write, epoch);
+                let outcome = outcome(&self.owner.bucket.update(&self.key, value, revision).await);
+                if outcome == Outcome::Unknown {
+                    tracing::warn!(lease = self.key, "a renewal of {} is unanswered", self.key);
+                    // A frozen server would go unnoticed for three pings.
+                    _ = self.owner.broker.client.force_reconnect().await;
+                }
+                state.wrote(outcome, clock::boottime());
+            }
+            Step::Look => {
+                let found = match self.owner.bucket.get(&self.key).await {
+                    Ok(None) => Found::Nothing,
+                    Ok(Some(entry)) => match wire::decode::<Value>(&entry.value) {
+                        Ok(value) if value.owner == self.nonce => Found::Ours {
+                            revision: entry.revision,
+                            write: value.write,
+                        },
+                        _ => Found::Other,
+                    },
+                    Err(_) => Found::NoAnswer,
+                };
+                state.saw(found, clock::boottime());
+            }
+        }
+    }
+
+    fn value(&self, write: u64, epoch: u64) -> Bytes {
+        wire::encode(&Value {
+            v: wire::VERSION,
+            owner: self.nonce.clone(),
+            write,
+            process: self.owner.process.clone(),
+            epoch,
+        })
+    }
+
+    fn show(&self, state: &State, now: Boottime) {
+        let held = state.held(now);
+        self.sender
+            .send_if_modified(|shown| std::mem::replace(shown, held) != held);
+    }
+}
+
+fn outcome(result: &Result<u64, KvError>) -> Outcome {
+    match result {
+        Ok(revision) => Outcome::Applied(*revision),
+        Err(KvError::Conflict) => Outcome::Refused,
+        Err(KvError::Unknown(_)) => Outcome::Unknown,
+    }
+}
+
+async fn sleep_until(until: Boottime) {
+    // A suspended machine's timers stand still: look at the other clock at least twice a second.
+    let jitter = rand::rng().random_range(0..100);
+    let left = until.since(clock::boottime());
+    let nap = left.min(Duration::from_millis(500)) + Duration::from_millis(jitter).min(left / 8);
+    tokio::time::sleep(nap).await;
+}

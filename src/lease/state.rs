@@ -1,0 +1,341 @@
+//! Pure: free, bidding, holding, unsure, lost; what to do next and when.
+
+use std::time::Duration;
+
+use super::Held;
+use crate::{clock::Boottime, fleet::Epoch};
+
+/// A lease is renewed this often.
+pub const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// The holder stops this long before the end: more than the skew between NATS servers.
+pub const MARGIN: Duration = Duration::from_secs(3);
+/// Bidders try this often, less some jitter.
+pub const BID_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Free {
+        next_bid: Boottime,
+    },
+    /// A write's outcome is unknown: look before doing anything else.
+    Unsure {
+        next_look: Boottime,
+    },
+    Holding {
+        revision: u64,
+        next_renewal: Boottime,
+    },
+    Over,
+}
+
+/// What the keeper does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Create the key with this write number.
+    Bid(u64),
+    /// Write over the revision with this write number.
+    Renew {
+        /// The one to replace.
+        revision: u64,
+        /// The number of this write.
+        write: u64,
+    },
+    /// Read the key from its leader.
+    Look,
+    /// Nothing before then.
+    Wait(Boottime),
+    /// No more: lost, or the one bid failed.
+    End,
+}
+
+/// What came of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Applied at this revision.
+    Applied(u64),
+    /// Another revision stands.
+    Refused,
+    /// No answer.
+    Unknown,
+}
+
+/// One bidder's or holder's view of a lease.
+#[derive(Clone, Debug)]
+pub struct State {
+    ttl: Duration,
+    persistent: bool,
+    phase: Phase,
+    held: Option<Held>,
+    /// Counts every write, so that one read back can be told from the others.
+    writes: u64,
+    /// When each write that may still turn out to be the last one was sent.
+    sent: Vec<(u64, Boottime)>,
+}
+
+impl State {
+    /// A bidder. A persistent one bids until it holds, and again when it has lost.
+    pub fn new(ttl: Duration, persistent: bool, now: Boottime) -> Self {
+        let phase = Phase::Free { next_bid: now };
+        Self {
+            ttl,
+            persistent,
+            phase,
+            held: None,
+            writes: 0,
+            sent: Vec::new(),
+        }
+    }
+
+    /// What to do now. A step that writes counts as sent at `now`.
+    pub fn step(&mut self, now: Boottime) -> Step {
+        if self.held.is_some_and(|held| !held.valid(now)) {
+            self.lose(now);
+        }
+        match self.phase {
+            Phase::Over => Step::End,
+            Phase::Free { next_bid } if now < next_bid => Step::Wait(next_bid),
+            Phase::Free { .. } => Step::Bid(self.write(now)),
+            Phase::Unsure { next_look } if now < next_look => Step::Wait(next_look),
+            Phase::Unsure { .. } => Step::Look,
+            Phase::Holding { next_renewal, .. } if now < next_renewal => Step::Wait(
+                self.held
+                    .map_or(next_renewal, |hold| next_renewal.min(hold.until)),
+            ),
+            Phase::Holding { revision, .. } => Step::Renew {
+                revision,
+                write: self.write(now),
+            },
+        }
+    }
+
+    /// The answer to the last write.
+    pub fn wrote(&mut self, outcome: Outcome, now: Boottime) {
+        match (outcome, &self.phase) {
+            (_, Phase::Over) => {}
+            (Outcome::Applied(revision), _) => {
+                let write = self.writes;
+                self.applied(revision, write, now);
+            }
+            (Outcome::Unknown, _) => self.phase = Phase::Unsure { next_look: now },
+            // The bid of another stands.
+            (Outcome::Refused, Phase::Free { .. }) if self.persistent => {
+                self.phase = Phase::Free {
+                    next_bid: now.plus(BID_EVERY),
+                };
+            }
+            // A refusal can follow an earlier write of ours whose ack was lost: look.
+            (Outcome::Refused, Phase::Holding { .. }) => {
+                self.phase = Phase::Unsure { next_look: now };
+            }
+            (Outcome::Refused, _) => self.lose(now),
+        }
+    }
+
+    /// What the leader has: our write number and its revision, another's key, or nothing.
+    pub fn saw(&mut self, found: Found, now: Boottime) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        match found {
+            Found::Ours { revision, write } => self.applied(revision, write, now),
+            // Nothing there: a write of ours may still be under way, so that only time ends this.
+            Found::Nothing if self.held.is_some() => {
+                self.phase = Phase::Unsure {
+                    next_look: now.plus(BID_EVERY / 4),
+                };
+            }
+            Found::Nothing if self.persistent => {
+                self.phase = Phase::Free { next_bid: now };
+            }
+            Found::Other | Found::Nothing => self.lose(now),
+            Found::NoAnswer => {
+                self.phase = Phase::Unsure {
+                    next_look: now.plus(BID_EVERY / 4),
+                };
+            }
+        }
+    }
+
+    /// What is held, while it may be used.
+    pub fn held(&self, now: Boottime) -> Option<Held> {
+        self.held.filter(|held| held.valid(now))
+    }
+
+    /// The revision whose deletion releases the lease.
+    pub fn revision(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Holding { revision, .. } => Some(revision),
+            _ => None,
+        }
+    }
+
+    fn applied(&mut self, revision: u64, write: u64, now: Boottime) {
+        let Some(sent) = self.sent_at(write) else {
+            return self.lose(now);
+        };
+        let until = sent.plus(self.ttl.saturating_sub(MARGIN));
+        let epoch = self.held.map_or(Epoch(revision), |held| held.epoch);
+        // A lease that ended in the meantime is not revived by a late answer.
+        if now >= until {
+            return self.lose(now);
+        }
+        self.held = Some(Held { epoch, until });
+        let next_renewal = sent.plus(RENEW_EVERY).max(now);
+        self.phase = Phase::Holding {
+            revision,
+            next_renewal,
+        };
+    }
+
+    fn lose(&mut self, now: Boottime) {
+        self.held = None;
+        self.sent.clear();
+        self.phase = if self.persistent {
+            Phase::Free {
+                next_bid: now.plus(BID_EVERY),
+            }
+        } else {
+            Phase::Over
+        };
+    }
+
+    fn write(&mut self, now: Boottime) -> u64 {
+        self.writes += 1;
+        if self.sent.len() >= 64 {
+            self.sent.remove(0);
+        }
+        self.sent.push((self.writes, now));
+        self.writes
+    }
+
+    fn sent_at(&self, write: u64) -> Option<Boottime> {
+        self.sent
+            .iter()
+            .find(|(number, _)| *number == write)
+            .map(|(_, at)| *at)
+    }
+}
+
+/// What a look at the key found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Our own write.
+    Ours {
+        /// Of the key.
+        revision: u64,
+        /// Which of ours.
+        write: u64,
+    },
+    /// Another owner's.
+    Other,
+    /// No key.
+    Nothing,
+    /// No answer from NATS.
+    NoAnswer,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(15);
+
+    fn at(secs: u64) -> Boottime {
+        Boottime(Duration::from_secs(secs))
+    }
+
+    fn holder() -> State {
+        let mut state = State::new(TTL, false, at(0));
+        assert_eq!(state.step(at(0)), Step::Bid(1));
+        state.wrote(Outcome::Applied(7), at(1));
+        state
+    }
+
+    #[test]
+    fn a_bid_that_wins_holds_from_the_moment_it_was_sent() {
+        let state = holder();
+        let held = Held {
+            epoch: Epoch(7),
+            until: at(12),
+        };
+        assert_eq!(state.held(at(1)), Some(held));
+        assert_eq!(state.held(at(12)), None);
+    }
+
+    #[test]
+    fn a_renewal_moves_the_end_and_keeps_the_epoch() {
+        let mut state = holder();
+        assert_eq!(state.step(at(1)), Step::Wait(at(2)));
+        assert_eq!(
+            state.step(at(2)),
+            Step::Renew {
+                revision: 7,
+                write: 2
+            }
+        );
+        state.wrote(Outcome::Applied(9), at(3));
+        assert_eq!(
+            state.held(at(3)),
+            Some(Held {
+                epoch: Epoch(7),
+                until: at(14)
+            })
+        );
+        assert_eq!(state.revision(), Some(9));
+    }
+
+    #[test]
+    fn a_lost_ack_is_read_back_and_credited_with_its_own_time() {
+        let mut state = holder();
+        state.step(at(2));
+        state.wrote(Outcome::Unknown, at(4));
+        assert_eq!(state.step(at(4)), Step::Look);
+        state.saw(
+            Found::Ours {
+                revision: 9,
+                write: 2,
+            },
+            at(5),
+        );
+        assert_eq!(state.held(at(5)).map(|h| h.until), Some(at(14)));
+    }
+
+    #[test]
+    fn another_owner_ends_it_at_once() {
+        let mut state = holder();
+        state.step(at(2));
+        state.wrote(Outcome::Refused, at(3));
+        assert_eq!(state.step(at(3)), Step::Look);
+        state.saw(Found::Other, at(3));
+        assert_eq!(state.held(at(3)), None);
+        assert_eq!(state.step(at(3)), Step::End);
+    }
+
+    #[test]
+    fn a_holder_that_slept_past_its_end_has_lost_whatever_arrives() {
+        let mut state = holder();
+        state.step(at(2));
+        assert_eq!(state.step(at(100)), Step::End);
+        state.wrote(Outcome::Applied(9), at(100));
+        assert_eq!(state.held(at(100)), None);
+    }
+
+    #[test]
+    fn a_key_that_vanished_is_not_taken_again_while_held() {
+        let mut state = holder();
+        state.step(at(2));
+        state.wrote(Outcome::Unknown, at(4));
+        state.saw(Found::Nothing, at(4));
+        assert!(state.held(at(4)).is_some());
+        assert!(matches!(state.step(at(12)), Step::End));
+    }
+
+    #[test]
+    fn a_persistent_bidder_bids_again() {
+        let mut state = State::new(TTL, true, at(0));
+        state.step(at(0));
+        state.wrote(Outcome::Refused, at(0));
+        assert_eq!(state.step(at(0)), Step::Wait(at(1)));
+        assert_eq!(state.step(at(1)), Step::Bid(2));
+    }
+}

@@ -1,0 +1,136 @@
+//! How the fleet is: each process says its status every second, anybody gathers everyone's.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Result;
+use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::Broker,
+    clock,
+    telemetry::VERSION,
+    wire::{
+        self,
+        status::{CoordinatorStatus, GatewayStatus, Status},
+    },
+};
+
+/// How often a process says its status.
+pub const SAY_EVERY: Duration = Duration::from_secs(1);
+/// A process silent for this long is gone.
+pub const GONE_AFTER_MS: u64 = 5_000;
+
+/// What this process says of itself; its roles write on it.
+#[derive(Clone)]
+pub struct Board(Arc<Mutex<Status>>);
+
+impl Board {
+    /// The board of the process called `process`.
+    pub fn new(process: &str) -> Self {
+        Self(Arc::new(Mutex::new(Status {
+            v: wire::VERSION,
+            process: process.to_owned(),
+            version: VERSION.to_owned(),
+            pid: std::process::id(),
+            started_ms: clock::unix_ms(),
+            ..Status::default()
+        })))
+    }
+
+    /// The process's name.
+    pub fn process(&self) -> String {
+        self.update(|status| status.process.clone())
+    }
+
+    /// The gateway role says how it is.
+    pub fn gateway(&self, gateway: GatewayStatus) {
+        self.update(|status| status.gateway = Some(gateway));
+    }
+
+    /// The coordinator role says how it is.
+    pub fn coordinator(&self, coordinator: CoordinatorStatus) {
+        self.update(|status| status.coordinator = Some(coordinator));
+    }
+
+    /// From now on the process hands over what it holds.
+    pub fn draining(&self) {
+        self.update(|status| status.draining = true);
+    }
+
+    /// The status as of now.
+    pub fn status(&self) -> Status {
+        self.update(|status| {
+            status.at_ms = clock::unix_ms();
+            status.clone()
+        })
+    }
+
+    fn update<T>(&self, change: impl FnOnce(&mut Status) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Says this process's status every second until `shutdown`.
+pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
+    let subject = broker.names.status(&board.process());
+    let mut tick = tokio::time::interval(SAY_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        // Nobody may be listening, and the next word follows in a second.
+        if broker.connected() {
+            _ = broker
+                .client
+                .publish(subject.clone(), wire::encode(&board.status()))
+                .await;
+        }
+    }
+}
+
+/// Everyone's last word.
+#[derive(Clone, Default)]
+pub struct Roster(Arc<Mutex<BTreeMap<String, Status>>>);
+
+impl Roster {
+    /// Gathers until `shutdown`; returns once it listens.
+    ///
+    /// # Errors
+    /// Where the subscription is refused.
+    pub async fn gather(broker: &Broker, shutdown: CancellationToken) -> Result<Self> {
+        let mut words = broker.client.subscribe(broker.names.statuses()).await?;
+        let roster = Self::default();
+        let gathered = roster.clone();
+        tokio::spawn(async move {
+            while let Some(Some(word)) = shutdown.run_until_cancelled(words.next()).await {
+                match wire::decode::<Status>(&word.payload) {
+                    Ok(status) => gathered.heard(status, clock::unix_ms()),
+                    Err(error) => tracing::warn!("a status was not understood: {error}"),
+                }
+            }
+        });
+        Ok(roster)
+    }
+
+    /// The processes that spoke lately, by name.
+    pub fn processes(&self) -> Vec<Status> {
+        let now = clock::unix_ms();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, status| now.saturating_sub(status.at_ms) < GONE_AFTER_MS);
+        known.values().cloned().collect()
+    }
+
+    fn heard(&self, mut status: Status, now_ms: u64) {
+        // Its clock may differ from ours: what counts is when we heard it.
+        status.at_ms = now_ms;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(status.process.clone(), status);
+    }
+}

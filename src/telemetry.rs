@@ -1,0 +1,7 @@
+//! What a process shows of itself: its log and its metrics.
+
+pub mod log;
+pub mod metrics;
+
+/// The release, as in `Cargo.toml`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,55 @@
+//! The log: text on a terminal, JSON elsewhere, to standard error; its level can be changed while running.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
+
+use crate::config::{Format, Log};
+
+/// Changes the level of a running process.
+#[derive(Clone)]
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// Sets the level, or directives as `RUST_LOG` takes them.
+    ///
+    /// # Errors
+    /// Says what is wrong with the directives; the level stays.
+    pub fn set(&self, directives: &str) -> Result<(), String> {
+        let filter = EnvFilter::try_new(directives).map_err(|e| e.to_string())?;
+        self.0.reload(filter).map_err(|e| e.to_string())
+    }
+}
+
+/// Installs the log of this process. Call it once; a second call changes nothing.
+///
+/// # Errors
+/// Says what is wrong with the level's directives.
+pub fn install(config: &Log) -> Result<Level, String> {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| config.level.clone());
+    let filter = EnvFilter::try_new(&wanted).map_err(|e| format!("{wanted:?}: {e}"))?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let text = match config.format {
+        Format::Text => true,
+        Format::Json => false,
+        Format::Auto => std::io::stderr().is_terminal(),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if text {
+        lines.with_ansi(std::io::stderr().is_terminal()).boxed()
+    } else {
+        lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .boxed()
+    };
+    // A test process may have one already.
+    _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init();
+    Ok(Level(handle))
+}
