@@ -2,4 +2,5 @@
 
 pub mod buckets;
 pub mod budget;
+pub mod leader;
 pub mod slowdown;

@@ -50,7 +50,8 @@ struct Base {
     remaining: u32,
     /// Grants from here on are not counted in it.
     since: Boottime,
-    asked: Boottime,
+    /// None where it is a predecessor's word.
+    asked: Option<Boottime>,
 }
 
 impl Budget {
@@ -82,7 +83,7 @@ impl Budget {
             self.base = Some(Base {
                 remaining,
                 since: now,
-                asked: now,
+                asked: None,
             });
         }
     }
@@ -93,7 +94,7 @@ impl Budget {
         let candidate = answer.remaining.saturating_sub(self.granted_since(since));
         let adopt = match self.base {
             None => true,
-            Some(base) if answer.asked < base.asked => return,
+            Some(base) if Some(answer.asked) < base.asked => return,
             Some(_) => {
                 let believed = self.remaining().unwrap_or(0);
                 // What a predecessor granted in its last minute may be uncounted and is not in our log.
@@ -110,7 +111,7 @@ impl Budget {
             self.base = Some(Base {
                 remaining: answer.remaining,
                 since,
-                asked: answer.asked,
+                asked: Some(answer.asked),
             });
             while self.log.front().is_some_and(|(at, _)| *at < since) {
                 self.log.pop_front();
