@@ -110,12 +110,12 @@ impl<H> Buckets<H> {
                 } else {
                     Duration::ZERO
                 };
-                let used = Use {
+                let granted = Use {
                     latest: Some(entry.heard.plus(FRESHNESS + slack)),
                     open: Some(nonce),
                     slack,
                 };
-                let before = std::mem::replace(&mut self.last[bucket], used);
+                let before = std::mem::replace(&mut self.last[bucket], granted);
                 Some(Pick {
                     entry,
                     bucket,
@@ -141,11 +141,11 @@ impl<H> Buckets<H> {
             return;
         }
         let latest = self.last.iter().filter_map(|last| last.latest).max();
-        let used = Use {
+        let just = Use {
             latest: latest.max(Some(now.plus(FRESHNESS))),
             ..Use::default()
         };
-        self.last = vec![used; buckets as usize];
+        self.last = vec![just; buckets as usize];
         self.waiting.cut(buckets);
     }
 
@@ -154,11 +154,11 @@ impl<H> Buckets<H> {
         let buckets = max_concurrency.max(1);
         if buckets != self.count() {
             let latest = self.last.iter().filter_map(|last| last.latest).max();
-            let used = Use {
+            let just = Use {
                 latest,
                 ..Use::default()
             };
-            self.last = vec![used; buckets as usize];
+            self.last = vec![just; buckets as usize];
             self.waiting.cut(buckets);
         }
         for (bucket, ms) in uses {

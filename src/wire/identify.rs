@@ -8,6 +8,7 @@
 //!
 //! The reply subject is an inbox that the asker keeps open, not that of a single request: some asks
 //! are answered by a [`Reply::Wait`] at once, and the grant comes later, to the newest reply subject.
+//! While nobody leads, NATS itself answers there with an empty "no responders": skip it and ask on.
 //! After its IDENTIFY left the asker says [`Confirm`]; who waits no more may say [`Withdraw`].
 //! Only the leader listens; a coordinator that has begun to lead says [`Leader`] on
 //! `fleet.<name>.leader`, and whoever waits asks again at once.
