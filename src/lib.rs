@@ -1,15 +1,19 @@
 //! shardfleet: a NATS-native fleet of Discord gateway shards.
 
+pub mod app;
 pub mod backoff;
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod fleet;
+pub mod gateway;
 pub mod lease;
 pub mod roster;
 pub mod shutdown;
 pub mod sim;
 pub mod subject;
 pub mod telemetry;
+pub mod web;
 pub mod wire;
