@@ -68,6 +68,7 @@ mod event;
 mod fault;
 mod frame;
 mod gateway;
+mod guild;
 mod happening;
 mod hub;
 mod limits;
