@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod fleet;
+pub mod gateway;
 pub mod identify;
 pub mod lease;
 pub mod roster;
