@@ -36,11 +36,7 @@ use crate::{
     lease::{Keeper, Owner},
     roster::Board,
     subject::COORDINATOR_LEASE,
-    wire::{
-        self,
-        identify::{Leader as Announcement, Ledger},
-        topology::{Halt, Topology},
-    },
+    wire::{self, identify::Leader as Announcement},
 };
 
 /// Runs the role until `shutdown`, then settles the ledger and gives the lease back.

@@ -63,11 +63,11 @@ fn news(key: &str, entry: Option<Entry>, token: &str) -> Option<Input<ReplyTo>> 
 mod tests {
     use super::*;
 
-    fn entry(text: &'static str) -> Option<Entry> {
-        Some(Entry {
+    fn entry(text: &'static str) -> Entry {
+        Entry {
             value: text.as_bytes().into(),
             revision: 7,
-        })
+        }
     }
 
     fn halted(entry: Option<Entry>) -> bool {
@@ -80,15 +80,15 @@ mod tests {
             r#"{"v":1,"code":4004,"reason":"r","shard":0,"process":"p","at_ms":1,"token":"mine"}"#;
         let old =
             r#"{"v":1,"code":4004,"reason":"r","shard":0,"process":"p","at_ms":1,"token":"old"}"#;
-        assert!(halted(entry(mine)) && halted(entry("?")));
-        assert!(!halted(entry(old)) && !halted(None));
+        assert!(halted(Some(entry(mine))) && halted(Some(entry("?"))));
+        assert!(!halted(Some(entry(old))) && !halted(None));
     }
 
     #[test]
     fn a_topology_that_is_not_understood_changes_nothing() {
         let good = r#"{"v":1,"generation":1,"shards":9,"group_size":1,"allow":[],"deny":[]}"#;
         let news = |entry| news(TOPOLOGY, entry, "");
-        assert!(matches!(news(entry(good)), Some(Input::Shards(9))));
-        assert!(news(entry("{")).is_none() && news(None).is_none());
+        assert!(matches!(news(Some(entry(good))), Some(Input::Shards(9))));
+        assert!(news(Some(entry("{"))).is_none() && news(None).is_none());
     }
 }
