@@ -122,7 +122,10 @@ impl Process {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the test runner shows it with the failure")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the test runner shows it with the failure"
+)]
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
