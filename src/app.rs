@@ -84,7 +84,7 @@ pub async fn run(plan: Plan) -> Result<()> {
     };
     let page = process.serve(&plan.config, level).await?;
     let mut own = None;
-    let outcome = process.work(&plan, page.as_ref(), &mut own).await;
+    let outcome = Box::pin(process.work(&plan, page.as_ref(), &mut own)).await;
     closed.cancel();
     if let Some((_, serving)) = page
         && tokio::time::timeout(CLOSE_LIMIT, serving).await.is_err()
@@ -194,7 +194,7 @@ impl Process {
         })?;
         tracing::info!(process = name, version = VERSION, roles = ?plan.roles, "running");
         let limit = config.process.drain.0;
-        let roles = self.roles(plan.roles, Arc::new(config), broker);
+        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker));
         let roles = async {
             match own {
                 // Without its server nothing here can go on; whoever supervises it starts both anew.
@@ -212,22 +212,25 @@ impl Process {
 
     /// Runs the roles; the end of one, for whatever reason, is the end of the other.
     async fn roles(&self, roles: Roles, config: Arc<Config>, broker: Broker) -> Result<()> {
-        let one = |wanted: bool| wanted.then(|| self.shutdown.clone().drop_guard());
-        let (gateway, coordinator) = (roles != Roles::Coordinator, roles != Roles::Gateway);
-        let (gateway, coordinator) = (one(gateway), one(coordinator));
+        let parts = || {
+            let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
+            (config.clone(), broker.clone(), board, shutdown)
+        };
         let gateway = async {
-            if let Some(_end) = gateway {
-                let (config, broker) = (config.clone(), broker.clone());
-                gateway::run(config, broker, self.board.clone(), self.shutdown.clone()).await?;
+            if roles == Roles::Coordinator {
+                return Ok(());
             }
-            Ok(())
+            let _ends = self.shutdown.clone().drop_guard();
+            let (config, broker, board, shutdown) = parts();
+            Box::pin(gateway::run(config, broker, board, shutdown)).await
         };
         let coordinator = async {
-            if let Some(_end) = coordinator {
-                let (config, broker) = (config.clone(), broker.clone());
-                coordinator::run(config, broker, self.board.clone(), self.shutdown.clone()).await?;
+            if roles == Roles::Gateway {
+                return Ok(());
             }
-            Ok(())
+            let _ends = self.shutdown.clone().drop_guard();
+            let (config, broker, board, shutdown) = parts();
+            Box::pin(coordinator::run(config, broker, board, shutdown)).await
         };
         let (gateway, coordinator) = tokio::join!(gateway, coordinator);
         gateway.and(coordinator)

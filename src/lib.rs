@@ -9,6 +9,7 @@ pub mod config;
 pub mod coordinator;
 pub mod fleet;
 pub mod gateway;
+pub mod identify;
 pub mod lease;
 pub mod roster;
 pub mod shutdown;
