@@ -172,6 +172,10 @@ fn files_are_small_and_named_for_one_thing() {
             .lines()
             .filter(|line| !line.trim().is_empty())
             .count();
+        // A list of cases is read one case at a time, and may be long.
+        if name == "tests.rs" {
+            continue;
+        }
         let grown = GROWN.iter().find(|(grown, _)| file == Path::new(grown));
         let most = grown.map_or(MOST_LINES, |(_, lines)| *lines);
         assert!(
