@@ -194,6 +194,7 @@ impl Process {
         })?;
         tracing::info!(process = name, version = VERSION, roles = ?plan.roles, "running");
         let limit = config.process.drain.0;
+        let connection = broker.client.clone();
         let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker));
         let roles = async {
             match own {
@@ -204,7 +205,10 @@ impl Process {
                 None => roles.await,
             }
         };
-        match shutdown::drain(roles, &self.shutdown, limit).await? {
+        let drained = shutdown::drain(roles, &self.shutdown, limit).await;
+        // What waits to be sent is sent; and a server of our own that ends next is no outage.
+        _ = tokio::time::timeout(CLOSE_LIMIT, connection.drain()).await;
+        match drained? {
             Drained::Clean => Ok(()),
             Drained::Cut => bail!("the end was cut short: not everything was handed over"),
         }
