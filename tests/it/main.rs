@@ -3,6 +3,7 @@
 
 mod cli;
 mod config;
+mod glance;
 mod layers;
 mod process;
 mod support;
