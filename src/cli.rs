@@ -1,0 +1,4 @@
+//! The subcommands.
+
+pub mod audit;
+pub mod demo;
