@@ -7,7 +7,7 @@
 mod keeper;
 pub mod state;
 
-pub use keeper::{Keeper, Owner};
+pub use keeper::{Keeper, Owner, holder};
 
 use crate::{clock::Boottime, fleet::Epoch};
 

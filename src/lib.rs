@@ -1,5 +1,6 @@
 //! shardfleet: a NATS-native fleet of Discord gateway shards.
 
+pub mod app;
 pub mod audit;
 pub mod backoff;
 pub mod broker;
@@ -8,10 +9,13 @@ pub mod clock;
 pub mod config;
 pub mod coordinator;
 pub mod fleet;
+pub mod gateway;
+pub mod identify;
 pub mod lease;
 pub mod roster;
 pub mod shutdown;
 pub mod sim;
 pub mod subject;
 pub mod telemetry;
+pub mod web;
 pub mod wire;

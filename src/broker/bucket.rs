@@ -136,20 +136,33 @@ impl Bucket {
     pub async fn watch(
         &self,
         key: &str,
-    ) -> Result<impl Stream<Item = Option<Entry>> + Send + use<>, KvError> {
-        let watch = self.store.watch_with_history(key).await.map_err(unknown)?;
-        Ok(watch.filter_map(|entry| async move {
+    ) -> Result<impl Stream<Item = Option<Entry>> + Send + Unpin + use<>, KvError> {
+        Ok(self.watch_all(key).await?.map(|(_, entry)| entry))
+    }
+
+    /// The same for every key that a pattern names. A key that expires is not told.
+    ///
+    /// # Errors
+    /// Where NATS does not answer.
+    pub async fn watch_all(
+        &self,
+        pattern: &str,
+    ) -> Result<impl Stream<Item = (String, Option<Entry>)> + Send + Unpin + use<>, KvError> {
+        let watch = self
+            .store
+            .watch_with_history(pattern)
+            .await
+            .map_err(unknown)?;
+        Ok(Box::pin(watch.filter_map(|entry| async move {
             let entry = entry
                 .inspect_err(|error| tracing::warn!("a watch stumbled: {error}"))
                 .ok()?;
-            Some(match entry.operation {
-                kv::Operation::Put => Some(Entry {
-                    value: entry.value,
-                    revision: entry.revision,
-                }),
-                kv::Operation::Delete | kv::Operation::Purge => None,
-            })
-        }))
+            let value = (entry.operation == kv::Operation::Put).then_some(Entry {
+                value: entry.value,
+                revision: entry.revision,
+            });
+            Some((entry.key, value))
+        })))
     }
 }
 

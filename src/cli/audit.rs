@@ -3,22 +3,31 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
+use clap::Args;
 
 use crate::audit::{
     Audit, Report,
     evidence::{Sessions, StoredLine},
 };
 
+/// Options of `audit`.
+#[derive(Args)]
+pub(super) struct Options {
+    /// The folder that `demo --evidence` wrote
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
 /// Prints what differs, the counts as one JSON object last; true if nothing does.
 ///
 /// # Errors
 /// Where a file is not there, or holds something else.
-pub fn run(folder: &Path) -> Result<bool> {
-    let report = compare(folder)?;
+pub(super) fn run(options: &Options) -> Result<bool> {
+    let report = compare(&options.folder)?;
     let mut err = std::io::stderr().lock();
     report
         .examples
@@ -36,7 +45,7 @@ pub fn run(folder: &Path) -> Result<bool> {
 ///
 /// # Errors
 /// Where a file is not there, or holds something else.
-pub fn compare(folder: &Path) -> Result<Report> {
+pub(super) fn compare(folder: &Path) -> Result<Report> {
     let mut audit = Audit::default();
     let (path, file) = open(folder, "sessions.json")?;
     let sessions: Sessions =
@@ -61,7 +70,7 @@ fn each_line(folder: &Path, name: &str, mut take: impl FnMut(&str) -> Result<()>
     Ok(())
 }
 
-fn open(folder: &Path, name: &str) -> Result<(std::path::PathBuf, BufReader<File>)> {
+fn open(folder: &Path, name: &str) -> Result<(PathBuf, BufReader<File>)> {
     let path = folder.join(name);
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok((path, BufReader::new(file)))

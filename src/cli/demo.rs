@@ -28,32 +28,32 @@ use crate::shutdown;
 
 /// What the demo is asked for.
 #[derive(Clone, Debug, Args)]
-pub struct Options {
+pub(super) struct Options {
     /// End stdout with the verdict as one JSON object; progress goes to stderr
     #[arg(long)]
-    pub json: bool,
+    json: bool,
     /// How long events flow at least once every shard is ready, in seconds
     #[arg(long, value_name = "N", default_value_t = 20)]
-    pub seconds: u64,
+    seconds: u64,
     /// Stay up after the verdict, for the page, until Ctrl-C
     #[arg(long)]
-    pub keep: bool,
+    keep: bool,
     /// Keep both records, the verdict and every log in this folder
     #[arg(long, value_name = "DIR")]
-    pub evidence: Option<PathBuf>,
+    evidence: Option<PathBuf>,
     /// Shards of the fleet
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(8..=256))]
-    pub shards: u32,
+    shards: u32,
     /// Events a second that the simulator sends in all
     #[arg(long, value_name = "N", default_value_t = 2000)]
-    pub events_per_second: u32,
+    events_per_second: u32,
 }
 
 /// Runs it; true if every promise held.
 ///
 /// # Errors
 /// Names what was waited for in vain, and where the logs are.
-pub async fn run(options: &Options) -> Result<bool> {
+pub(super) async fn run(options: &Options) -> Result<bool> {
     let shutdown = shutdown::on_signal()?;
     let mut folder = Folder::create(options.evidence.as_deref())?;
     let screen = Screen::new(options.json);
@@ -100,7 +100,7 @@ async fn act(
     };
     notes.say("reading both records");
     let seen = collect::collect(&stage, folder.evidence()).await?;
-    let report = crate::cli::audit::compare(folder.evidence())?;
+    let report = super::audit::compare(folder.evidence())?;
     let verdict = Verdict::new(report, &seen, &facts, notes.elapsed());
     std::fs::write(folder.evidence().join("verdict.json"), verdict.json())?;
     Ok((stage, verdict))

@@ -41,6 +41,11 @@ pub struct Keeper {
     task: JoinHandle<()>,
 }
 
+/// The process that a lease's value names; none where it is unreadable.
+pub fn holder(value: &[u8]) -> Option<String> {
+    wire::decode::<Value>(value).ok().map(|value| value.process)
+}
+
 /// What the key holds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Value {

@@ -2,25 +2,41 @@
 //!
 //! A waiting shard repeats its [`Ask`] every [`ASK_EVERY`] with a growing counter, under the nonce
 //! of one enqueue. A [`Reply::Grant`] names the newest counter that the leader had received before
-//! it wrote its ledger; the asker refuses a grant for a counter that it sent more than [`FRESHNESS`]
-//! ago. So a grant that the network held up is wasted, not used late, and no two clocks are compared.
+//! it wrote its ledger; the asker refuses a grant for a counter that it sent [`FRESHNESS`] ago or
+//! earlier. So a grant that the network held up is wasted, not used late, and no two clocks are
+//! compared.
+//!
+//! The reply subject is an inbox that the asker keeps open, not that of a single request: some asks
+//! are answered by a [`Reply::Wait`] at once, and the grant comes later, to the newest reply subject.
+//! While nobody leads, NATS itself answers there with an empty "no responders": skip it and ask on.
+//! After its IDENTIFY left the asker says [`Confirm`]; who waits no more may say [`Withdraw`].
+//! Only the leader listens; a coordinator that has begun to lead says [`Leader`] on
+//! `fleet.<name>.leader`, and whoever waits asks again at once.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::VERSION;
+
 /// How often a waiting shard repeats its request.
 pub const ASK_EVERY: Duration = Duration::from_secs(1);
+/// How soon a refused shard asks again: the fleet's cut may have changed meanwhile.
+pub const ASK_AGAIN_AFTER_REFUSAL: Duration = Duration::from_secs(5);
 /// The age of a request at which a grant for it is refused.
 pub const FRESHNESS: Duration = Duration::from_secs(2);
+/// How long after its answer an HTTP client may take to IDENTIFY: it cannot tell.
+pub const HTTP_SLACK: Duration = Duration::from_secs(2);
 /// A request not repeated for this long is forgotten.
 pub const FORGET_AFTER: Duration = Duration::from_secs(4);
 /// Discord takes one IDENTIFY of a bucket in this time.
 ///
 /// <https://discord.com/developers/docs/events/gateway#sharding-max-concurrency>
 pub const SPACING: Duration = Duration::from_secs(5);
+/// The longest nonce or process name that is taken, in bytes.
+pub const MAX_NAME: usize = 128;
 
-/// What a shard says to the coordinator.
+/// What is said to the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Request {
@@ -28,6 +44,10 @@ pub enum Request {
     Ask(Ask),
     /// The IDENTIFY of this grant left just now. No reply.
     Confirm(Confirm),
+    /// Nobody waits under this nonce any more. No reply.
+    Withdraw(Withdraw),
+    /// An operator lets the fleet spend from the reserve. Answered by [`Reply::Released`].
+    ReleaseReserve(ReleaseReserve),
 }
 
 /// A shard without a session asks.
@@ -37,7 +57,7 @@ pub struct Ask {
     pub v: u32,
     /// Who asks.
     pub shard: u32,
-    /// Of how many: a foreign layout is refused.
+    /// Of how many: a foreign layout is refused. 0: the asker does not know (HTTP).
     pub shards: u32,
     /// One enqueue of one shard; a new attempt has a new one.
     pub nonce: String,
@@ -45,6 +65,9 @@ pub struct Ask {
     pub counter: u64,
     /// The asking process, for people.
     pub process: String,
+    /// Asked in the name of an HTTP client: what it does after the answer is not seen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub http: bool,
 }
 
 /// The asker sent its IDENTIFY.
@@ -55,6 +78,28 @@ pub struct Confirm {
     /// Who identified.
     pub shard: u32,
     /// The nonce of the grant.
+    pub nonce: String,
+}
+
+/// The asker went away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdraw {
+    /// Version.
+    pub v: u32,
+    /// Who asked.
+    pub shard: u32,
+    /// The nonce of its requests.
+    pub nonce: String,
+}
+
+/// An operator's word; valid until Discord opens the next day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseReserve {
+    /// Version.
+    pub v: u32,
+    /// How many identifies of the reserve may be spent, on top of those released before.
+    pub n: u32,
+    /// Names this word: repeated, it counts once.
     pub nonce: String,
 }
 
@@ -84,7 +129,7 @@ pub enum Reply {
         /// The leader's estimate, in milliseconds.
         about_ms: u64,
     },
-    /// Never, as asked.
+    /// Not as asked; asking again changes nothing until somebody mends the fault.
     Refused {
         /// Version.
         v: u32,
@@ -93,6 +138,38 @@ pub enum Reply {
         /// Why.
         reason: String,
     },
+    /// The reserve was released, and the ledger says so.
+    Released {
+        /// Version.
+        v: u32,
+        /// Of the request.
+        nonce: String,
+        /// Identifies of the reserve that are released by now.
+        released: u32,
+        /// Identifies left of the day.
+        remaining: u32,
+    },
+}
+
+impl Reply {
+    /// A refusal of this release's version.
+    pub fn refused(nonce: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Refused {
+            v: VERSION,
+            nonce: nonce.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Which request it answers.
+    pub fn nonce(&self) -> &str {
+        match self {
+            Self::Grant { nonce, .. }
+            | Self::Wait { nonce, .. }
+            | Self::Refused { nonce, .. }
+            | Self::Released { nonce, .. } => nonce,
+        }
+    }
 }
 
 /// What a request in the queue waits for.
@@ -109,6 +186,19 @@ pub enum WaitReason {
     Halted,
     /// The leader has yet to hear the limits from Discord.
     Limits,
+    /// The leader has yet to make the ledger its own.
+    Ledger,
+}
+
+/// A coordinator leads from now on, said on `fleet.<name>.leader`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leader {
+    /// Version.
+    pub v: u32,
+    /// The leadership.
+    pub epoch: u64,
+    /// The leading process.
+    pub process: String,
 }
 
 /// The coordinator's memory, under [`crate::subject::LEDGER`]: written before a grant leaves.
@@ -126,16 +216,21 @@ pub struct Ledger {
     pub max_concurrency: u32,
     /// Discord's `total` as last heard.
     pub total: u32,
-    /// Identifies left, by Discord's last answer less the grants since.
-    pub remaining: u32,
+    /// Identifies left, by Discord's last answer less the grants since; none before it was heard.
+    pub remaining: Option<u32>,
     /// When Discord opens the next day, in milliseconds since the Unix epoch; for people.
     pub reset_at_ms: u64,
     /// Identifies that an operator has released from the reserve.
     pub released: u32,
+    /// The nonce of the last release.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub release_nonce: String,
     /// Grants ever.
     pub granted: u64,
-    /// Buckets granted in this write and their grant counters.
-    pub last_grants: BTreeMap<u32, u64>,
+    /// For each bucket used lately, the latest moment at which its last IDENTIFY can leave, in
+    /// milliseconds after this write was sent (before it, where negative). No clock is compared: who
+    /// reads it counts from the moment at which it first saw this write.
+    pub uses: BTreeMap<u32, i64>,
 }
 
 #[cfg(test)]
@@ -145,18 +240,40 @@ mod tests {
 
     #[test]
     fn the_contract_on_the_wire() {
-        let ask = Request::Ask(Ask {
+        let mut ask = Ask {
             v: 1,
             shard: 3,
             shards: 32,
             nonce: "n".into(),
             counter: 2,
             process: "p".into(),
-        });
+            http: false,
+        };
         let golden =
             r#"{"kind":"ask","v":1,"shard":3,"shards":32,"nonce":"n","counter":2,"process":"p"}"#;
-        assert_eq!(encode(&ask), golden);
-        assert_eq!(decode::<Request>(golden.as_bytes()).unwrap(), ask);
+        round_trip(&Request::Ask(ask.clone()), golden);
+        ask.http = true;
+        let golden = r#"{"kind":"ask","v":1,"shard":3,"shards":32,"nonce":"n","counter":2,"process":"p","http":true}"#;
+        round_trip(&Request::Ask(ask), golden);
+
+        let confirm = Request::Confirm(Confirm {
+            v: 1,
+            shard: 3,
+            nonce: "n".into(),
+        });
+        round_trip(
+            &confirm,
+            r#"{"kind":"confirm","v":1,"shard":3,"nonce":"n"}"#,
+        );
+        let release = Request::ReleaseReserve(ReleaseReserve {
+            v: 1,
+            n: 5,
+            nonce: "n".into(),
+        });
+        round_trip(
+            &release,
+            r#"{"kind":"release_reserve","v":1,"n":5,"nonce":"n"}"#,
+        );
 
         let grant = Reply::Grant {
             v: 1,
@@ -166,5 +283,18 @@ mod tests {
         let golden = r#"{"kind":"grant","v":1,"nonce":"n","counter":2}"#;
         assert_eq!(encode(&grant), golden);
         assert_eq!(decode::<Reply>(golden.as_bytes()).unwrap(), grant);
+    }
+
+    #[test]
+    fn the_ledger_on_the_wire() {
+        let golden = r#"{"v":1,"epoch":7,"nonce":"p.7.2","writes":9,"max_concurrency":16,"total":1000,"remaining":998,"reset_at_ms":5,"released":0,"granted":2,"uses":{"0":-150,"3":2000}}"#;
+        let ledger: Ledger = decode(golden.as_bytes()).unwrap();
+        assert_eq!(ledger.uses[&3], 2000);
+        assert_eq!(encode(&ledger), golden);
+    }
+
+    fn round_trip(request: &Request, golden: &str) {
+        assert_eq!(encode(request), golden);
+        assert_eq!(&decode::<Request>(golden.as_bytes()).unwrap(), request);
     }
 }

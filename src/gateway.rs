@@ -1,0 +1,116 @@
+//! The gateway role: bids for groups, runs their shards on its lanes, hands them over when asked.
+
+pub mod ask;
+pub mod assign;
+pub mod buffer;
+pub mod claims;
+pub mod forward;
+pub mod gauge;
+pub mod group;
+pub mod halt;
+pub mod keep;
+pub mod lane;
+pub mod metrics;
+pub mod pace;
+pub mod peek;
+pub mod session;
+pub mod shard;
+pub mod socket;
+pub mod supervisor;
+pub mod topology;
+pub mod track;
+pub mod url;
+
+use std::{sync::Arc, thread, time::Duration};
+
+use anyhow::{Context, Result};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use twilight_gateway::ConfigBuilder;
+
+use self::{buffer::Budget, gauge::Gauges, group::Shared, lane::Lane, supervisor::Supervisor};
+use crate::{
+    broker::{Broker, bucket::Bucket, provision},
+    config::Config,
+    roster::{Board, Roster},
+};
+
+/// Runs groups until `shutdown`, then hands them over.
+///
+/// # Errors
+/// [`crate::wire::topology::Halted`] where Discord refuses the bot for good; else what could not be
+/// reached or set up.
+pub async fn run(
+    config: Arc<Config>,
+    broker: Broker,
+    board: Board,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let names = broker.names.clone();
+    let state = Bucket::open(&broker, &names.state_bucket()).await?;
+    let halts = halt::watch(&state, &config.discord.token).await?;
+    let Some(topology) = topology::follow(&state, &config, &shutdown).await? else {
+        return Ok(());
+    };
+    provision::streams(&broker, &config.stream, &topology.borrow().layout).await?;
+
+    let shared = Arc::new(Shared {
+        process: board.process(),
+        twilight: twilight(&config)?,
+        gateway_url: url::watch(&config.discord, shutdown.clone()),
+        topology: topology.clone(),
+        budget: Budget::new(config.gateway.buffer.0),
+        shed: config.gateway.shed.0.clone().into(),
+        gauges: Gauges::default(),
+        partitions: config.stream.partitions.0,
+        ttl: config.lease.ttl.0,
+    });
+    let (reports, heard) = mpsc::unbounded_channel();
+    let mut lanes = Vec::new();
+    for number in 0..lane_count(config.gateway.lanes.0) {
+        let (nats, names, shared) = (config.nats.clone(), names.clone(), Arc::clone(&shared));
+        let gather = config.gateway.gather.0;
+        lanes.push(Lane::start(number, nats, names, gather, shared, reports.clone()).await?);
+    }
+    // Ends with the supervisor, not with the order to drain.
+    let gathering = CancellationToken::new();
+    let roster = Roster::gather(&broker, gathering.clone()).await?;
+    let leases = Bucket::open(&broker, &names.lease_bucket()).await?;
+    let supervisor = Supervisor {
+        config,
+        board,
+        state,
+        leases,
+        topology,
+        shared,
+        lanes,
+        roster,
+    };
+    let ended = supervisor.run(heard, halts, shutdown).await;
+    gathering.cancel();
+    ended
+}
+
+/// twilight's configuration, built once so that every shard shares its TLS.
+fn twilight(config: &Config) -> Result<twilight_gateway::Config> {
+    let discord = &config.discord;
+    let token = discord.token.expose().to_owned();
+    let mut builder = ConfigBuilder::new(token, discord.intents.0)
+        .large_threshold(u64::from(discord.large_threshold.0));
+    if !discord.presence.is_empty() {
+        let presence = serde_json::from_str(&discord.presence).context("discord.presence")?;
+        builder = builder.presence(presence);
+    }
+    Ok(builder.build())
+}
+
+/// As many as configured, or one a core.
+fn lane_count(configured: u32) -> usize {
+    match configured {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        lanes => lanes as usize,
+    }
+}
+
+/// How often the supervisor looks around, less some jitter.
+const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,206 @@
+//! Leave to IDENTIFY: twilight's queue, whose sender the shard's own task holds.
+//!
+//! twilight uses a permit whenever it is next polled, however late. So whoever polls the shard
+//! checks the age, fires and polls, with no await between.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use async_nats::Subscriber;
+use futures_util::FutureExt;
+use rand::Rng;
+use tokio::sync::oneshot;
+use twilight_gateway::queue::Queue;
+
+use super::metrics;
+use crate::{
+    broker::Broker,
+    clock::{self, Boottime},
+    fleet::ShardId,
+    identify::{Asker, Verdict},
+    wire::{
+        self,
+        identify::{Reply, Request},
+    },
+};
+
+/// The queue of one shard: keeps the sender, never drops it (twilight asks again at once, ten
+/// million times a second).
+#[derive(Clone, Debug, Default)]
+pub struct Slot(Arc<Mutex<Option<oneshot::Sender<()>>>>);
+
+impl Queue for Slot {
+    fn enqueue(&self, _shard: u32) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        receiver
+    }
+}
+
+impl Slot {
+    fn take(&self) -> Option<oneshot::Sender<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Asks for one shard.
+pub struct Asking {
+    broker: Broker,
+    shard: ShardId,
+    shards: u32,
+    process: String,
+    inbox: String,
+    slot: Slot,
+    waiting: Option<Waiting>,
+    /// Answers of the coordinator.
+    pub answers: Subscriber,
+}
+
+struct Waiting {
+    asker: Asker,
+    sender: oneshot::Sender<()>,
+    since: Boottime,
+}
+
+impl Asking {
+    /// Opens the inbox of a shard.
+    ///
+    /// # Errors
+    /// Where NATS refuses the subscription.
+    pub async fn open(
+        broker: &Broker,
+        shard: ShardId,
+        shards: u32,
+        process: String,
+    ) -> Result<Self> {
+        let inbox = broker.client.new_inbox();
+        let answers = broker.client.subscribe(inbox.clone()).await?;
+        let (broker, slot) = (broker.clone(), Slot::default());
+        Ok(Self {
+            broker,
+            shard,
+            shards,
+            process,
+            inbox,
+            slot,
+            waiting: None,
+            answers,
+        })
+    }
+
+    /// The queue for twilight.
+    pub fn slot(&self) -> Slot {
+        self.slot.clone()
+    }
+
+    /// After every poll: twilight may have asked anew, or have gone away.
+    pub fn after_poll(&mut self) {
+        if let Some(sender) = self.slot.take() {
+            let nonce = format!("{:016x}", rand::rng().random::<u64>());
+            let since = clock::boottime();
+            let asker = Asker::new(self.shard, self.shards, nonce, self.process.clone(), since);
+            self.waiting = Some(Waiting {
+                asker,
+                sender,
+                since,
+            });
+        }
+        if self
+            .waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.sender.is_closed())
+        {
+            self.withdraw();
+        }
+    }
+
+    /// When to ask next.
+    pub fn next_wakeup(&self) -> Option<Boottime> {
+        self.waiting
+            .as_ref()
+            .and_then(|waiting| waiting.asker.next_wakeup())
+    }
+
+    /// Asks, if it is time.
+    pub fn ask(&mut self) {
+        let now = clock::boottime();
+        if let Some(waiting) = &mut self.waiting
+            && waiting.asker.next_wakeup().is_some_and(|next| now >= next)
+        {
+            let request = waiting.asker.ask(now);
+            self.send(&request, true);
+        }
+    }
+
+    /// Another coordinator leads.
+    pub fn on_leader(&mut self) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.asker.on_leader(clock::boottime());
+        }
+    }
+
+    /// An answer. True: call [`Asking::fire`] and poll the shard, with no await between.
+    pub fn on_answer(&mut self, message: &async_nats::Message) -> bool {
+        let shard = self.shard;
+        let Some(waiting) = &mut self.waiting else {
+            return false;
+        };
+        let reply = match wire::decode::<Reply>(&message.payload) {
+            Ok(reply) => reply,
+            Err(error) => {
+                tracing::warn!(%shard, "an answer to shard {shard} was not understood: {error}");
+                return false;
+            }
+        };
+        match waiting.asker.on_reply(&reply, clock::boottime()) {
+            Verdict::Fire => true,
+            Verdict::Refused(reason) => {
+                tracing::warn!(%shard, "the coordinator refuses shard {shard}: {reason}");
+                false
+            }
+            Verdict::Stale => {
+                tracing::info!(%shard, "a leave for shard {shard} came too late and is wasted");
+                false
+            }
+            Verdict::Wait { .. } | Verdict::Foreign => false,
+        }
+    }
+
+    /// Uses the leave, if it is still fresh. Poll the shard at once, then [`Asking::confirm`].
+    pub fn fire(&mut self) -> Option<Request> {
+        let confirm = self.waiting.as_mut()?.asker.fire(clock::boottime())?;
+        let waiting = self.waiting.take()?;
+        metrics::identify_waited(clock::boottime().since(waiting.since));
+        waiting.sender.send(()).ok()?;
+        Some(confirm)
+    }
+
+    /// The IDENTIFY left.
+    pub fn confirm(&self, confirm: &Request) {
+        self.send(confirm, false);
+    }
+
+    /// Nobody waits any more.
+    pub fn withdraw(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            self.send(&waiting.asker.withdraw(), false);
+        }
+    }
+
+    /// Sends without waiting: what NATS cannot take now is repeated, or not needed.
+    fn send(&self, request: &Request, answered: bool) {
+        let (subject, payload) = (self.broker.names.identify(), wire::encode(request));
+        if !self.broker.connected() {
+            return;
+        }
+        let client = &self.broker.client;
+        if answered {
+            let reply = self.inbox.clone();
+            _ = client
+                .publish_with_reply(subject, reply, payload)
+                .now_or_never();
+        } else {
+            _ = client.publish(subject, payload).now_or_never();
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Pure: how much may wait for an ack, and what gives way first.
+//!
+//! One budget for the whole process. Shed classes go first; then, while acks still come, polling
+//! slows down and TCP pushes back; where NATS is away, the shard closes resumably and parks.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Above this share of the limit the shed classes are dropped, in percent.
+const SHED_ABOVE: u64 = 80;
+/// A parked shard comes back once less than this share of the limit waits, in percent.
+const RETURN_BELOW: u64 = 25;
+
+/// The bytes of one process that wait for an ack.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    waiting: Arc<AtomicU64>,
+    limit: u64,
+}
+
+/// What to do with one more event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It fits.
+    Take,
+    /// It is of a shed class, and there is little room: drop it, counted.
+    Shed,
+}
+
+/// What to do about reading more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Go on.
+    Freely,
+    /// NATS answers, but slower than Discord sends: read rarely, so that TCP pushes back.
+    Slowly,
+    /// NATS is away: close resumably and wait.
+    Park,
+}
+
+impl Budget {
+    /// Room for `limit` bytes.
+    pub fn new(limit: u64) -> Self {
+        Self {
+            waiting: Arc::default(),
+            limit,
+        }
+    }
+
+    /// Whether an event of a class that may be shed is taken. Everything else always is: it was read.
+    pub fn admit(&self, sheddable: bool) -> Admission {
+        let nearly_full = self.waiting() * 100 >= self.limit * SHED_ABOVE;
+        if sheddable && nearly_full {
+            Admission::Shed
+        } else {
+            Admission::Take
+        }
+    }
+
+    /// Whether to read on; `acks` tells whether any came lately.
+    pub fn reading(&self, acks: bool) -> Reading {
+        match (self.waiting() >= self.limit, acks) {
+            (false, _) => Reading::Freely,
+            (true, true) => Reading::Slowly,
+            (true, false) => Reading::Park,
+        }
+    }
+
+    /// True once a parked shard may come back.
+    pub fn has_room(&self) -> bool {
+        self.waiting() * 100 < self.limit * RETURN_BELOW
+    }
+
+    /// So many bytes wait from now on.
+    pub fn add(&self, bytes: usize) {
+        self.waiting.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// So many bytes wait no more.
+    pub fn remove(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that wait.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// The limit in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sheds_first_then_slows_down_or_parks() {
+        let budget = Budget::new(1000);
+        assert_eq!(
+            (budget.admit(true), budget.reading(false)),
+            (Admission::Take, Reading::Freely)
+        );
+        budget.add(800);
+        assert_eq!(
+            (budget.admit(true), budget.admit(false)),
+            (Admission::Shed, Admission::Take)
+        );
+        assert_eq!(budget.reading(false), Reading::Freely);
+        budget.add(200);
+        assert_eq!(
+            (budget.reading(true), budget.reading(false)),
+            (Reading::Slowly, Reading::Park)
+        );
+        budget.remove(700);
+        assert!(!budget.has_room());
+        budget.remove(51);
+        assert!(budget.has_room());
+    }
+}

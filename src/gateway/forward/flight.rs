@@ -1,0 +1,267 @@
+//! Pure: the one message of a shard that is under way to the stream.
+//!
+//! Every publish is fenced: it names the stream sequence of the shard's last stored message. So a
+//! retry stores nothing twice, and a process that wakes up late stores nothing at all.
+
+use std::time::Duration;
+
+use crate::clock::Instant;
+
+/// An attempt unanswered for this long is repeated under the same id.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// The pause after a refusal that will pass, such as an election.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// What the stream answered to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Stored at this stream sequence, now or earlier.
+    Stored(u64),
+    /// The shard's last message is not the one expected: somebody stored meanwhile, maybe we.
+    Fenced,
+    /// Not now: no responder, no leader, a copy of it still in progress.
+    Later,
+}
+
+/// The last message of the shard as its stream's leader knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// Stream sequence and message id.
+    Message(u64, String),
+    /// None, or none any more.
+    Nothing,
+    /// The leader did not answer.
+    Unknown,
+}
+
+/// What to do next for the message under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send it; the reply subject ends with the attempt's number.
+    Publish {
+        /// Of this attempt, never used again.
+        attempt: u64,
+        /// Stream sequence to expect as the shard's last.
+        expected: u64,
+    },
+    /// Read the shard's last message from the stream's leader.
+    Look,
+    /// Nothing before then.
+    Wait(Instant),
+    /// It is stored: the next one may go.
+    Done,
+    /// A later owner stores for this shard: stop.
+    Usurped,
+}
+
+/// The state of one shard's publishing.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    last: u64,
+    attempt: u64,
+    retries: u32,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Waiting { until: Instant },
+    Pausing { until: Instant },
+    Unsure,
+    Usurped,
+}
+
+impl Flight {
+    /// A shard whose last stored message stands at stream sequence `last`; 0: none.
+    pub fn new(last: u64) -> Self {
+        Self {
+            last,
+            attempt: 0,
+            retries: 0,
+            phase: Phase::Idle,
+        }
+    }
+
+    /// A new message takes off, or the one under way goes on.
+    pub fn step(&mut self, now: Instant) -> Step {
+        match self.phase {
+            Phase::Usurped => Step::Usurped,
+            Phase::Unsure => Step::Look,
+            Phase::Pausing { until } | Phase::Waiting { until } if now < until => Step::Wait(until),
+            Phase::Idle | Phase::Pausing { .. } | Phase::Waiting { .. } => self.publish(now),
+        }
+    }
+
+    /// An answer; one to an earlier attempt must not pass for this message's, so it is dropped.
+    pub fn answered(&mut self, attempt: u64, answer: Answer, now: Instant) -> Option<Step> {
+        if attempt != self.attempt || !matches!(self.phase, Phase::Waiting { .. }) {
+            return None;
+        }
+        match answer {
+            Answer::Stored(sequence) => return Some(self.done(sequence)),
+            Answer::Fenced => self.phase = Phase::Unsure,
+            Answer::Later => self.pause(now),
+        }
+        Some(self.step(now))
+    }
+
+    /// What a look at the shard's last message found; `id` is the message under way.
+    pub fn saw(&mut self, found: &Last, id: &str, now: Instant) -> Step {
+        match found {
+            Last::Message(sequence, last) if last == id => return self.done(*sequence),
+            // Not ours, and stored after all that we know of.
+            Last::Message(sequence, _) if *sequence > self.last => self.phase = Phase::Usurped,
+            Last::Message(sequence, _) => self.expect(*sequence, now),
+            Last::Nothing => self.expect(0, now),
+            Last::Unknown => {
+                self.pause(now);
+                let Phase::Pausing { until } = self.phase else {
+                    return Step::Look;
+                };
+                self.phase = Phase::Unsure;
+                return Step::Wait(until);
+            }
+        }
+        self.step(now)
+    }
+
+    /// Times that the message under way was sent again.
+    pub fn retries(&self) -> u32 {
+        self.retries.saturating_sub(1)
+    }
+
+    /// The stream sequence of the last stored message.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    fn publish(&mut self, now: Instant) -> Step {
+        self.attempt += 1;
+        self.retries += 1;
+        self.phase = Phase::Waiting {
+            until: now + ANSWER_LIMIT,
+        };
+        Step::Publish {
+            attempt: self.attempt,
+            expected: self.last,
+        }
+    }
+
+    fn done(&mut self, sequence: u64) -> Step {
+        self.last = sequence;
+        self.retries = 0;
+        self.phase = Phase::Idle;
+        Step::Done
+    }
+
+    /// The last message was evicted: expect what is there, then try again.
+    fn expect(&mut self, sequence: u64, now: Instant) {
+        self.last = sequence;
+        self.pause(now);
+    }
+
+    fn pause(&mut self, now: Instant) {
+        let (min, max) = RETRY_PAUSE;
+        let pause = min.saturating_mul(1 << self.retries.min(8)).min(max);
+        self.phase = Phase::Pausing { until: now + pause };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(secs: u64) -> Instant {
+        // The runtime's time is paused and stands at zero.
+        crate::clock::now() + Duration::from_secs(secs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ack_lets_the_next_one_go_with_a_higher_fence() {
+        let mut flight = Flight::new(7);
+        assert_eq!(
+            flight.step(after(0)),
+            Step::Publish {
+                attempt: 1,
+                expected: 7
+            }
+        );
+        assert_eq!(
+            flight.answered(1, Answer::Stored(9), after(0)),
+            Some(Step::Done)
+        );
+        assert_eq!(
+            flight.step(after(0)),
+            Step::Publish {
+                attempt: 2,
+                expected: 9
+            }
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_to_an_earlier_attempt_is_nobodys() {
+        let mut flight = Flight::new(0);
+        flight.step(after(0));
+        assert_eq!(
+            flight.step(after(2)),
+            Step::Publish {
+                attempt: 2,
+                expected: 0
+            }
+        );
+        assert_eq!(flight.answered(1, Answer::Stored(1), after(2)), None);
+        assert_eq!(
+            flight.answered(2, Answer::Fenced, after(2)),
+            Some(Step::Look)
+        );
+        assert_eq!(
+            flight.saw(&Last::Message(1, "s:1".into()), "s:1", after(2)),
+            Step::Done
+        );
+        assert_eq!(flight.last(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_owner_ends_it() {
+        let mut flight = Flight::new(4);
+        flight.step(after(0));
+        flight.answered(1, Answer::Fenced, after(0));
+        let step = flight.saw(&Last::Message(5, "s:9".into()), "s:2", after(0));
+        assert_eq!(
+            (step, flight.step(after(9))),
+            (Step::Usurped, Step::Usurped)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_evicted_message_moves_the_fence() {
+        let mut flight = Flight::new(4);
+        flight.step(after(0));
+        flight.answered(1, Answer::Fenced, after(0));
+        assert!(matches!(
+            flight.saw(&Last::Nothing, "s:2", after(0)),
+            Step::Wait(_)
+        ));
+        assert_eq!(
+            flight.step(after(1)),
+            Step::Publish {
+                attempt: 2,
+                expected: 0
+            }
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_without_answer_is_repeated() {
+        let mut flight = Flight::new(4);
+        flight.step(after(0));
+        flight.answered(1, Answer::Fenced, after(0));
+        assert!(matches!(
+            flight.saw(&Last::Unknown, "s:2", after(0)),
+            Step::Wait(_)
+        ));
+        assert_eq!(flight.step(after(1)), Step::Look);
+    }
+}

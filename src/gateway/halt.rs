@@ -1,0 +1,82 @@
+//! A fault that no restart mends stops the whole fleet: a restart loop must not burn identifies.
+
+use anyhow::Result;
+use futures_util::{Stream, StreamExt};
+
+use crate::{
+    broker::bucket::Bucket,
+    clock,
+    config::Secret,
+    fleet::ShardId,
+    subject::HALT,
+    wire::{self, VERSION, topology::Halt},
+};
+
+/// What a fatal close code means and how to mend it.
+///
+/// <https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes>
+pub fn reason(code: u16) -> &'static str {
+    match code {
+        4004 => "the token is wrong or was reset; give the right one",
+        4010 => "the shard or the number of shards is invalid; correct fleet.shards",
+        4011 => "the bot is in too many guilds for so few shards; raise fleet.shards",
+        4012 => "the version of the gateway is gone; upgrade shardfleet",
+        4013 => "discord.intents has a bit that Discord does not know; correct it",
+        4014 => {
+            "discord.intents has a privileged intent that is not enabled for this bot; enable it in \
+             the developer portal, or leave it out"
+        }
+        _ => "Discord closed for good",
+    }
+}
+
+/// Writes the halt, unless one stands.
+pub async fn write(
+    state: &Bucket,
+    token: &Secret,
+    process: &str,
+    shard: ShardId,
+    code: u16,
+) -> Halt {
+    let halt = Halt {
+        v: VERSION,
+        code,
+        reason: reason(code).to_owned(),
+        shard: shard.0,
+        process: process.to_owned(),
+        at_ms: clock::unix_ms(),
+        token: digest(token),
+    };
+    if let Err(error) = state.create(HALT, wire::encode(&halt)).await {
+        tracing::warn!("the halt is not written, perhaps since one stands: {error}");
+    }
+    halt
+}
+
+/// The halts that concern this token, now and later. One under another token is over.
+///
+/// # Errors
+/// Where NATS does not answer.
+pub async fn watch(
+    state: &Bucket,
+    token: &Secret,
+) -> Result<impl Stream<Item = Halt> + Unpin + use<>> {
+    let digest = digest(token);
+    let halts = state.watch(HALT).await?;
+    Ok(Box::pin(halts.filter_map(move |entry| {
+        let halt = entry.and_then(|entry| wire::decode::<Halt>(&entry.value).ok());
+        std::future::ready(halt.filter(|halt| halt.token == digest))
+    })))
+}
+
+/// Tells two tokens apart without telling either.
+pub fn digest(token: &Secret) -> String {
+    use std::fmt::Write as _;
+    let hash = ring::digest::digest(&ring::digest::SHA256, token.expose().as_bytes());
+    hash.as_ref()[..16]
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            _ = write!(text, "{byte:02x}");
+            text
+        })
+}

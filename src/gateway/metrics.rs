@@ -1,0 +1,120 @@
+//! The gateway's metrics, and the handles that the event path counts with.
+
+use std::{cell::RefCell, collections::HashMap, sync::Arc, time::Duration};
+
+use metrics::{Counter, Histogram, counter, histogram};
+
+use super::forward::Message;
+use crate::{clock::Instant, metrics as table};
+
+table! {
+    /// Events acknowledged by the stream.
+    EVENTS: Counter "shardfleet_events_total" ["event"];
+    /// Bytes of events acknowledged by the stream, before compression for NATS.
+    EVENT_BYTES: Counter "shardfleet_event_bytes_total" [];
+    /// Events dropped on purpose: denied, shed, or seen before.
+    DROPPED: Counter "shardfleet_events_dropped_total" ["reason"];
+    /// Seconds from a frame read to its ack.
+    PUBLISH: Histogram "shardfleet_publish_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+    /// Publishes sent again.
+    RETRIES: Counter "shardfleet_publish_retries_total" ["reason"];
+    /// Bytes that wait for an ack.
+    BUFFER: Gauge "shardfleet_buffer_bytes" [];
+    /// The most bytes that may wait for an ack.
+    BUFFER_LIMIT: Gauge "shardfleet_buffer_limit_bytes" [];
+    /// Shards of this process by state.
+    SHARDS: Gauge "shardfleet_shards" ["state"];
+    /// Ready shards without an event for five minutes.
+    SILENT: Gauge "shardfleet_shards_silent" [];
+    /// Connections that ended, by close code.
+    DISCONNECTS: Counter "shardfleet_disconnects_total" ["code"];
+    /// Sessions begun or resumed.
+    SESSIONS: Counter "shardfleet_sessions_started_total" ["kind"];
+    /// Gaps announced.
+    GAPS: Counter "shardfleet_gaps_total" ["reason"];
+    /// Seconds between a heartbeat and its answer.
+    HEARTBEAT: Histogram "shardfleet_heartbeat_rtt_seconds" [] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+    /// Seconds that a shard waited for leave to IDENTIFY.
+    IDENTIFY_WAIT: Histogram "shardfleet_identify_wait_seconds" [] = &[0.01, 0.1, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
+    /// Groups that this process holds.
+    GROUPS_HELD: Gauge "shardfleet_groups_held" [];
+    /// Groups that this process may hold.
+    GROUPS_CAPACITY: Gauge "shardfleet_groups_capacity" [];
+    /// Leases lost before they were given back.
+    LEASES_LOST: Counter "shardfleet_leases_lost_total" [];
+}
+
+/// Names that a label may have; Discord may send others, and they are `other`.
+const MAX_EVENT_LABELS: usize = 128;
+
+/// Handles of one shard, resolved once.
+pub struct Meters {
+    events: RefCell<HashMap<Arc<str>, Counter>>,
+    bytes: Counter,
+    publish: Histogram,
+    retries: Counter,
+}
+
+impl Default for Meters {
+    /// Handles on this process's exporter.
+    fn default() -> Self {
+        Self {
+            events: RefCell::default(),
+            bytes: counter!(EVENT_BYTES.name),
+            publish: histogram!(PUBLISH.name),
+            retries: counter!(RETRIES.name, "reason" => "unanswered"),
+        }
+    }
+}
+
+impl Meters {
+    /// One message is in the stream.
+    pub fn stored(&self, message: &Message, now: Instant) {
+        let super::forward::Body::Event { name, payload } = &message.body else {
+            return;
+        };
+        self.bytes.increment(payload.len() as u64);
+        self.publish.record((now - message.read_at).as_secs_f64());
+        let mut events = self.events.borrow_mut();
+        if let Some(counter) = events.get(name) {
+            return counter.increment(1);
+        }
+        let label = if events.len() < MAX_EVENT_LABELS && known(name) {
+            name
+        } else {
+            "other"
+        };
+        let counter = counter!(EVENTS.name, "event" => label.to_owned());
+        counter.increment(1);
+        if events.len() < MAX_EVENT_LABELS {
+            events.insert(Arc::clone(name), counter);
+        }
+    }
+
+    /// One message was sent again.
+    pub fn retried(&self) {
+        self.retries.increment(1);
+    }
+}
+
+/// True for an event that Discord's documentation names.
+fn known(name: &str) -> bool {
+    use twilight_model::gateway::event::EventType;
+    EventType::try_from(name).is_ok()
+}
+
+/// A connection ended with this code.
+pub fn disconnected(code: Option<u16>) {
+    // Codes are Discord's and the protocol's own few; anything else is `other`.
+    let label = match code {
+        Some(code @ (1000..=1015 | 4000..=4014)) => code.to_string(),
+        Some(_) => "other".to_owned(),
+        None => "none".to_owned(),
+    };
+    counter!(DISCONNECTS.name, "code" => label).increment(1);
+}
+
+/// A shard waited this long for leave.
+pub fn identify_waited(wait: Duration) {
+    histogram!(IDENTIFY_WAIT.name).record(wait.as_secs_f64());
+}

@@ -1,0 +1,154 @@
+//! twilight's shard behind a gate: built with a session, polled one step at a time.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_util::Stream;
+use tokio::sync::watch;
+use twilight_gateway::{
+    CloseFrame, Config, ConfigBuilder, Message, Session, Shard, ShardId, ShardState,
+    error::ReceiveMessageError,
+};
+
+use super::{ask::Slot, track};
+use crate::{clock, lease::Held};
+
+/// One twilight shard.
+pub struct Socket {
+    shard: Shard<Slot>,
+    state: ShardState,
+}
+
+/// What a poll brought.
+pub enum Polled {
+    /// A message, or what went wrong.
+    Item(Result<Message, ReceiveMessageError>),
+    /// Nothing but a change of state: the connection opened, or ended without a word.
+    State,
+    /// A fatal close code: no more.
+    End,
+    /// The lease ended: nothing was polled.
+    Unleased,
+}
+
+impl Socket {
+    /// A shard that will connect when first polled, and RESUME `session` if there is one.
+    pub fn new(
+        config: &Config,
+        id: ShardId,
+        slot: Slot,
+        gateway_url: &str,
+        session: Option<&track::Session>,
+    ) -> Self {
+        let mut builder = ConfigBuilder::from(config.clone()).queue(slot);
+        if let Some(session) = session {
+            builder = builder.session(Session::new(session.seq, session.id.clone()));
+            if is_url(&session.resume_url) {
+                builder = builder.resume_url(trimmed(&session.resume_url));
+            }
+        }
+        builder = builder.proxy_url(trimmed(gateway_url));
+        let shard = Shard::with_config(id, builder.build());
+        let state = shard.state();
+        Self { shard, state }
+    }
+
+    /// Polls until something happens, and looks at the lease before every poll: one poll of a
+    /// process that slept would steal the session from its successor.
+    pub async fn next(&mut self, held: &watch::Receiver<Option<Held>>) -> Polled {
+        poll_fn(|cx| {
+            if valid(held) {
+                self.poll(cx)
+            } else {
+                Poll::Ready(Polled::Unleased)
+            }
+        })
+        .await
+    }
+
+    /// Polls once, without waiting.
+    pub async fn poll_once(&mut self) -> Option<Polled> {
+        poll_fn(|cx| {
+            Poll::Ready(match self.poll(cx) {
+                Poll::Ready(polled) => Some(polled),
+                Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
+    /// Asks for a close that keeps the session.
+    pub fn close(&self) {
+        self.shard.close(CloseFrame::RESUME);
+    }
+
+    /// Where twilight says it stands.
+    pub fn state(&self) -> ShardState {
+        self.shard.state()
+    }
+
+    /// True while there is no connection to close.
+    pub fn is_disconnected(&self) -> bool {
+        matches!(
+            self.shard.state(),
+            ShardState::Disconnected { .. } | ShardState::FatallyClosed
+        )
+    }
+
+    /// The last time between a heartbeat and its answer.
+    pub fn heartbeat_rtt(&self) -> Option<std::time::Duration> {
+        self.shard.latency().recent().first().copied()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
+        match Pin::new(&mut self.shard).poll_next(cx) {
+            Poll::Ready(Some(item)) => {
+                self.state = self.shard.state();
+                Poll::Ready(Polled::Item(item))
+            }
+            Poll::Ready(None) => Poll::Ready(Polled::End),
+            // A connection that ended without a close frame is renewed inside one poll: seen by its state.
+            Poll::Pending if self.shard.state() != self.state => {
+                self.state = self.shard.state();
+                Poll::Ready(Polled::State)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// True while the lease may be used.
+pub fn valid(held: &watch::Receiver<Option<Held>>) -> bool {
+    held.borrow()
+        .is_some_and(|held| held.valid(clock::boottime()))
+}
+
+/// twilight panics inside `next()` on a URL that does not parse: Discord's word is checked first.
+pub fn is_url(url: &str) -> bool {
+    let scheme = url.starts_with("wss://") || url.starts_with("ws://");
+    scheme
+        && url
+            .parse::<axum::http::Uri>()
+            .is_ok_and(|uri| uri.host().is_some())
+}
+
+/// twilight appends `/?v=10…`.
+fn trimmed(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_twilight_can_use_is_a_url() {
+        assert!(is_url("wss://gateway.discord.gg") && is_url("ws://127.0.0.1:7700/resume"));
+        for bad in ["", "gateway.discord.gg", "https://x", "wss://", "wss://a b"] {
+            assert!(!is_url(bad), "{bad}");
+        }
+    }
+}

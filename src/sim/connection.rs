@@ -1,0 +1,153 @@
+//! One connection's own rules: heartbeats in time, not too many frames, IDENTIFY first and once.
+//! What concerns more than this connection is decided in [`super::registry`].
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::frame::{Command, parse};
+use super::limits::Rate;
+use super::refusal::Refusal;
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    beats: Beats,
+    /// When the next heartbeat is too late.
+    late_at: Instant,
+    commands: Rate,
+    presences: Rate,
+    authenticated: bool,
+}
+
+/// What is demanded of heartbeats.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beats {
+    pub(super) interval: Duration,
+    pub(super) grace: Duration,
+    /// What a late one closes with.
+    pub(super) code: u16,
+}
+
+impl Connection {
+    pub(super) fn new(beats: Beats, now: Instant) -> Self {
+        Self {
+            beats,
+            late_at: now + beats.interval + beats.grace,
+            commands: Rate::commands(),
+            presences: Rate::presences(),
+            authenticated: false,
+        }
+    }
+
+    /// A frame of the client: what it asks for, or why the connection ends.
+    pub(super) fn on_frame(&mut self, frame: &[u8], now: Instant) -> Result<Command, Refusal> {
+        if !self.commands.admit(now) {
+            return Err(Refusal::of(
+                4008,
+                "command_rate",
+                "more than 120 frames in 60 s",
+            ));
+        }
+        let command = parse(frame)?;
+        match (&command, self.authenticated) {
+            (Command::Heartbeat(_), _) => {
+                self.late_at = now + self.beats.interval + self.beats.grace;
+            }
+            (Command::Identify(_) | Command::Resume(_), true) => {
+                return Err(Refusal::of(
+                    4005,
+                    "already_authenticated",
+                    "identify or resume in a session",
+                ));
+            }
+            (Command::Identify(_) | Command::Resume(_), false) | (_, true) => {}
+            (_, false) => {
+                return Err(Refusal::of(
+                    4003,
+                    "not_authenticated",
+                    "command before identify",
+                ));
+            }
+        }
+        Ok(command)
+    }
+
+    /// Time passed.
+    pub(super) fn on_time(&self, now: Instant) -> Result<(), Refusal> {
+        if now < self.late_at {
+            return Ok(());
+        }
+        let detail = format!("none for {:?}", self.beats.interval + self.beats.grace);
+        Err(Refusal::of(self.beats.code, "heartbeat_late", detail))
+    }
+
+    /// A presence update: whether it is within its limit.
+    pub(super) fn on_presence(&mut self, now: Instant) -> bool {
+        self.presences.admit(now)
+    }
+
+    /// The client has a session, or no longer has.
+    pub(super) fn set_authenticated(&mut self, authenticated: bool) {
+        self.authenticated = authenticated;
+    }
+
+    /// When to call [`Self::on_time`].
+    pub(super) fn next_wakeup(&self) -> Instant {
+        self.late_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEATS: Beats = Beats {
+        interval: Duration::from_secs(1),
+        grace: Duration::from_millis(500),
+        code: 4009,
+    };
+    const BEAT: &[u8] = br#"{"op":1,"d":null}"#;
+    const RESUME: &[u8] = br#"{"op":6,"d":{"token":"t","session_id":"s","seq":1}}"#;
+
+    fn code(result: Result<Command, Refusal>) -> u16 {
+        result.map_or_else(|refusal| refusal.code, |_| 0)
+    }
+
+    #[test]
+    fn a_late_heartbeat_ends_it() {
+        let start = crate::clock::now();
+        let mut connection = Connection::new(BEATS, start);
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(connection.on_time(at(1499)), Ok(()));
+        assert_eq!(code(connection.on_frame(BEAT, at(1499))), 0);
+        assert_eq!(connection.on_time(at(2998)), Ok(()));
+        let refusal = connection.on_time(at(2999)).unwrap_err();
+        assert_eq!((refusal.code, refusal.rule), (4009, "heartbeat_late"));
+    }
+
+    #[test]
+    fn identify_comes_first_and_once() {
+        let now = crate::clock::now();
+        let mut connection = Connection::new(BEATS, now);
+        assert_eq!(
+            code(connection.on_frame(br#"{"op":31,"d":{"guild_ids":[]}}"#, now)),
+            4003
+        );
+        assert_eq!(code(connection.on_frame(RESUME, now)), 0);
+        connection.set_authenticated(true);
+        assert_eq!(code(connection.on_frame(RESUME, now)), 4005);
+        connection.set_authenticated(false);
+        assert_eq!(code(connection.on_frame(RESUME, now)), 0);
+    }
+
+    #[test]
+    fn heartbeats_count_as_commands() {
+        let now = crate::clock::now();
+        let mut connection = Connection::new(BEATS, now);
+        for _ in 0..120 {
+            assert_eq!(code(connection.on_frame(BEAT, now)), 0);
+        }
+        assert_eq!(code(connection.on_frame(BEAT, now)), 4008);
+    }
+}

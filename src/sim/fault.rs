@@ -1,0 +1,197 @@
+//! What can be made to go wrong, as data: the body of `POST /sim/fault`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// Which shards a fault is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shards {
+    /// All of them.
+    All,
+    /// These ids, of any shard count.
+    These(Vec<u32>),
+}
+
+impl Shards {
+    pub(super) fn has(&self, shard: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.contains(&shard),
+        }
+    }
+}
+
+/// A fault. `for_ms` counts from now; 0 or none: until the opposite is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Fault {
+    /// The socket ends without a close frame.
+    Drop {},
+    /// A close frame, with a code or without one.
+    Close {
+        #[serde(default)]
+        code: Option<u16>,
+    },
+    /// Op 7.
+    Reconnect {},
+    /// Op 9; not resumable: the session ends.
+    Invalidate { resumable: bool },
+    /// The socket stays open, nothing is sent.
+    Silence { for_ms: u64 },
+    /// New connections get no HELLO: the next `count` of them, or all for `for_ms`.
+    NoHello {
+        #[serde(default)]
+        count: Option<u32>,
+        #[serde(default)]
+        for_ms: Option<u64>,
+    },
+    /// What a connection to `resume_gateway_url` finds.
+    ResumeHost {
+        mode: Door,
+        #[serde(default)]
+        for_ms: Option<u64>,
+    },
+    /// What a connection to any gateway URL finds.
+    RefuseConnect {
+        #[serde(default = "refuse")]
+        mode: Door,
+        #[serde(default)]
+        for_ms: Option<u64>,
+    },
+    /// Heartbeats are answered so late; 0 ends it.
+    SlowAck {
+        ms: u64,
+        #[serde(default)]
+        for_ms: Option<u64>,
+    },
+    /// Op 1 from the server.
+    HeartbeatRequest {},
+    /// A `GUILD_CREATE` of about this many bytes.
+    HugeEvent { bytes: usize },
+    /// A frame that no client can decode.
+    Garbage {},
+    /// One sequence number is never sent.
+    Hole {},
+    /// The session is forgotten as though its time without a socket were over.
+    Expire {},
+    /// Changes the number of identify buckets.
+    MaxConcurrency { max_concurrency: u32 },
+}
+
+/// What a connection finds at a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Door {
+    /// The gateway.
+    #[default]
+    Ok,
+    /// TCP ends at once.
+    Refuse,
+    /// HTTP 503.
+    #[serde(rename = "503")]
+    Unavailable,
+}
+
+/// Largest event that may be asked for: memory stays bounded.
+const MOST_HUGE: usize = 64 << 20;
+
+/// Reads the body of `POST /sim/fault`; the error is for its sender.
+pub(super) fn parse(body: &[u8]) -> Result<(Fault, Shards), String> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| format!("the body is no JSON object: {error}"))?;
+    let shards = match fields.remove("shards") {
+        None => Shards::All,
+        Some(Value::String(all)) if all == "all" => Shards::All,
+        Some(list) => serde_json::from_value(list)
+            .map(Shards::These)
+            .map_err(|_| "shards: \"all\", or a list of shard ids like [0,1]".to_owned())?,
+    };
+    let fault: Fault =
+        serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
+    match fault {
+        Fault::HugeEvent { bytes } if bytes > MOST_HUGE => Err(format!("bytes: at most {MOST_HUGE}")),
+        Fault::MaxConcurrency { max_concurrency: 0 } => Err("max_concurrency: at least 1".to_owned()),
+        Fault::Close { code: Some(code) } if !(1000..5000).contains(&code) || matches!(code, 1005 | 1006 | 1015) => {
+            Err("code: one that a close frame may carry, 1000 to 4999; leave it out for a close without one".to_owned())
+        }
+        fault => Ok((fault, shards)),
+    }
+}
+
+/// A time that was given, if it is one.
+pub(super) fn span(ms: Option<u64>) -> Option<Duration> {
+    ms.filter(|ms| *ms > 0).map(Duration::from_millis)
+}
+
+fn refuse() -> Door {
+    Door::Refuse
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_read() {
+        for (body, expected) in [
+            (r#"{"fault":"drop"}"#, (Fault::Drop {}, Shards::All)),
+            (
+                r#"{"fault":"close","code":4000,"shards":[3]}"#,
+                (Fault::Close { code: Some(4000) }, Shards::These(vec![3])),
+            ),
+            (
+                r#"{"fault":"close","shards":"all"}"#,
+                (Fault::Close { code: None }, Shards::All),
+            ),
+            (
+                r#"{"fault":"resume_host","mode":"503"}"#,
+                (
+                    Fault::ResumeHost {
+                        mode: Door::Unavailable,
+                        for_ms: None,
+                    },
+                    Shards::All,
+                ),
+            ),
+            (
+                r#"{"fault":"refuse_connect","for_ms":5}"#,
+                (
+                    Fault::RefuseConnect {
+                        mode: Door::Refuse,
+                        for_ms: Some(5),
+                    },
+                    Shards::All,
+                ),
+            ),
+        ] {
+            assert_eq!(parse(body.as_bytes()), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_bad_fault_is_answered_with_what_there_is() {
+        assert!(
+            parse(br#"{"fault":"explode"}"#)
+                .unwrap_err()
+                .contains("heartbeat_request")
+        );
+        assert!(
+            parse(br#"{"fault":"drop","sharks":[1]}"#)
+                .unwrap_err()
+                .contains("sharks")
+        );
+        assert!(
+            parse(br#"{"fault":"drop","shards":["x"]}"#)
+                .unwrap_err()
+                .contains("[0,1]")
+        );
+        assert!(
+            parse(br#"{"fault":"close","code":99}"#)
+                .unwrap_err()
+                .contains("code")
+        );
+        assert!(parse(b"[").is_err());
+    }
+}

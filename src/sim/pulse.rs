@@ -1,0 +1,66 @@
+//! The heartbeat of the world: makes events happen at the rate asked for, and sessions run out of time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::hub::Hub;
+use super::pace::Pace;
+use super::registry::Shared;
+use crate::clock;
+
+/// How often events are handed out.
+const TICK: Duration = Duration::from_millis(5);
+/// Ticks between two looks at which sessions there are.
+const LOOK: u32 = 10;
+
+/// Runs until shutdown.
+pub(super) async fn run(hub: Arc<Hub>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pace = Pace::new(clock::now());
+    let mut sessions: Vec<Arc<Shared>> = Vec::new();
+    let (mut tick, mut turn) = (0_u32, 0_usize);
+    let mut scratch = String::new();
+    loop {
+        tokio::select! {
+            () = hub.shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let now = clock::now();
+        if tick.is_multiple_of(LOOK) {
+            let mut registry = hub.registry();
+            registry.expire(now, clock::unix_ms());
+            sessions = registry
+                .live()
+                .filter(|session| session.lock().flows())
+                .cloned()
+                .collect();
+        }
+        tick = tick.wrapping_add(1);
+        let due = pace.due(hub.rate.load(Ordering::Relaxed), now);
+        if sessions.is_empty() {
+            continue;
+        }
+        for _ in 0..due {
+            turn = (turn + 1) % sessions.len();
+            if let Some(session) = sessions.get(turn) {
+                happen(&hub, session, &mut scratch);
+            }
+        }
+    }
+}
+
+fn happen(hub: &Hub, session: &Shared, scratch: &mut String) {
+    let mut session = session.lock();
+    if session.ended.is_some() {
+        return;
+    }
+    if let Some(event) = session.traffic.choose() {
+        hub.dispatch(&mut session, event, scratch, |session, out| {
+            session.traffic.write(event, out);
+        });
+    }
+}

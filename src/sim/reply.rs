@@ -1,0 +1,180 @@
+//! Answers to a client's commands: heartbeats, IDENTIFY, RESUME, and what needs a session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::answer;
+use super::event::Event;
+use super::frame::{Identify, Members, Resume};
+use super::peer::{ACK, End, INVALID, INVALID_RESUMABLE, Peer};
+use super::refusal::Refusal;
+use super::registry::{Admission, Caller, Shared};
+use super::session::Session;
+use super::transport::Transport;
+use crate::clock;
+use crate::config::sim::Excess;
+
+impl Peer {
+    pub(super) fn on_heartbeat(&mut self, seq: Option<u64>, now: Instant) -> Result<(), End> {
+        if let (Some(session), Some(seq)) = (&self.session, seq) {
+            let mut session = session.lock();
+            let last = session.last();
+            session.acknowledged(seq.min(last));
+            drop(session);
+            if seq > last {
+                self.note(
+                    "sequence_ahead",
+                    format!("heartbeat at {seq} of a session at {last}"),
+                );
+            }
+        }
+        if self.silent_until.is_some() {
+            return Ok(());
+        }
+        let delay = self.shard.map_or(Duration::ZERO, |shard| {
+            self.hub.script().ack_delay(shard, now)
+        });
+        if delay.is_zero() {
+            return self.say(ACK);
+        }
+        self.acks.push_back(now + delay);
+        Ok(())
+    }
+
+    pub(super) fn on_identify(&mut self, ask: &Identify, now: Instant) -> Result<(), End> {
+        let at_ms = clock::unix_ms();
+        let admission = self.hub.registry().identify(ask, self.caller(), now, at_ms);
+        let Some(shared) = self.admitted(admission, 0)? else {
+            return Ok(());
+        };
+        if ask.compress == Some(true) && matches!(self.outbox.transport, Transport::Plain) {
+            self.outbox.transport = Transport::Payload;
+        }
+        let version = self.request.version.unwrap_or(10);
+        let resume_url = format!("ws{}://{}/resume", self.hub.secure, self.request.host);
+        let (paired, extra) = (ask.shard.is_some(), self.hub.options.extra_keys);
+        self.hub.dispatch(
+            &mut shared.lock(),
+            Event::Ready,
+            &mut self.scratch,
+            |session, out| {
+                answer::ready(session, version, paired, &resume_url, extra, out);
+            },
+        );
+        Ok(())
+    }
+
+    pub(super) fn on_resume(&mut self, ask: &Resume) -> Result<(), End> {
+        let admission = self
+            .hub
+            .registry()
+            .resume(ask, self.caller(), clock::unix_ms());
+        let Some(shared) = self.admitted(admission, ask.seq)? else {
+            return Ok(());
+        };
+        self.hub.dispatch(
+            &mut shared.lock(),
+            Event::Resumed,
+            &mut self.scratch,
+            |_, out| {
+                out.push_str(r#"{"_trace":[]}"#);
+            },
+        );
+        Ok(())
+    }
+
+    pub(super) fn admitted(
+        &mut self,
+        admission: Admission,
+        cursor: u64,
+    ) -> Result<Option<Arc<Shared>>, End> {
+        match admission {
+            Admission::Refused(refusal) => Err(End::Refused(refusal)),
+            Admission::Invalid => self.invalid(false).map(|()| None),
+            Admission::Granted(shared) => {
+                self.connection.set_authenticated(true);
+                self.cursor = cursor;
+                self.shard = Some(shared.lock().identity.shard);
+                self.session = Some(Arc::clone(&shared));
+                let every = self.hub.options.reconnect_every.0;
+                self.reconnect_at = (!every.is_zero()).then(|| clock::now() + every);
+                Ok(Some(shared))
+            }
+        }
+    }
+
+    pub(super) fn on_members(&mut self, ask: &Members, now: Instant) -> Result<(), End> {
+        let Some(shared) = self.session.clone() else {
+            return Ok(());
+        };
+        if answer::wants_all(ask) {
+            let intents = shared.lock().identity.intents;
+            if !Event::GuildMemberAdd.allowed(intents) {
+                let refusal = Refusal::of(
+                    4014,
+                    "members_intent",
+                    "all members asked for without GUILD_MEMBERS",
+                );
+                return self.excess(self.hub.options.members_without_intent, refusal);
+            }
+            let admitted = self.hub.registry().all_members.admit(&ask.guild_id, now);
+            if let Err(wait) = admitted {
+                self.note(
+                    "members_rate",
+                    format!("all members of guild {} again within 30 s", ask.guild_id),
+                );
+                let limited = answer::rate_limited(ask, wait.as_secs_f64());
+                self.answer(|_| vec![(Event::RateLimited, limited)]);
+                return Ok(());
+            }
+        }
+        self.answer(|session| answer::members(session, ask));
+        Ok(())
+    }
+
+    /// Dispatches answers to a command.
+    pub(super) fn answer(&mut self, make: impl FnOnce(&Session) -> Vec<(Event, String)>) {
+        let Some(shared) = &self.session else {
+            return;
+        };
+        let mut session = shared.lock();
+        for (event, data) in make(&session) {
+            self.hub
+                .dispatch(&mut session, event, &mut self.scratch, |_, out| {
+                    out.push_str(&data);
+                });
+        }
+    }
+
+    /// Op 9.
+    pub(super) fn invalid(&mut self, resumable: bool) -> Result<(), End> {
+        self.say(if resumable {
+            INVALID_RESUMABLE
+        } else {
+            INVALID
+        })?;
+        if !resumable && self.hub.options.invalid_session_closes {
+            return Err(End::Told(Some(4000)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn excess(&mut self, excess: Excess, refusal: Refusal) -> Result<(), End> {
+        match excess {
+            Excess::Close => Err(End::Refused(refusal)),
+            Excess::Ignore => {
+                self.note(refusal.rule, refusal.detail);
+                Ok(())
+            }
+        }
+    }
+
+    fn caller(&self) -> Caller {
+        Caller {
+            connection: self.id,
+            mailbox: Arc::clone(&self.mailbox),
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! One gateway session: its sequence, its replay buffer, who listens, and when it is forgotten.
+//!
+//! A session lives on without a socket: its traffic is numbered, recorded and kept for replay until the
+//! buffer is full or its time is over. The buffer is also all that a slow client can make us hold.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::event::Event;
+use super::mailbox::{Mailbox, Order};
+use super::object::put;
+use super::record::Rows;
+use super::traffic::Traffic;
+use super::world::Guild;
+
+/// What identifies a session and never changes.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) id: String,
+    pub(super) shard: u32,
+    pub(super) shards: u32,
+    pub(super) intents: u64,
+    pub(super) large_threshold: u32,
+    pub(super) guilds: Vec<Guild>,
+    /// Unix milliseconds.
+    pub(super) started_ms: u64,
+}
+
+/// How much is kept for replay.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+    pub(super) trim_at_heartbeat: bool,
+}
+
+/// One session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) identity: Identity,
+    pub(super) traffic: Traffic,
+    pub(super) rows: Rows,
+    /// The highest sequence ever written to a socket.
+    pub(super) delivered: u64,
+    /// Guilds whose `GUILD_CREATE` was sent: they load one after the other, as the client reads.
+    pub(super) loaded: usize,
+    /// Why and when (Unix milliseconds) it ended.
+    pub(super) ended: Option<(&'static str, u64)>,
+    bounds: Bounds,
+    last: u64,
+    kept: VecDeque<(u64, Bytes)>,
+    kept_bytes: usize,
+    forgotten: u64,
+    attached: Option<(u64, Arc<Mailbox>)>,
+    expires: Option<Instant>,
+}
+
+/// Why a RESUME is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoReplay {
+    /// The sequence was never sent.
+    Ahead,
+    /// What follows it is no longer kept.
+    Forgotten,
+}
+
+/// The next dispatches of a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Batch {
+    /// In order; empty: nothing new.
+    Next(Vec<(u64, Bytes)>),
+    /// The client read so slowly that its next event is no longer kept.
+    TooSlow,
+    /// The session has another connection, or has ended.
+    NotYours,
+}
+
+impl Session {
+    pub(super) fn new(identity: Identity, bounds: Bounds, traffic: Traffic, rows: Rows) -> Self {
+        Self {
+            identity,
+            traffic,
+            rows,
+            delivered: 0,
+            loaded: 0,
+            ended: None,
+            bounds,
+            last: 0,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            forgotten: 0,
+            attached: None,
+            expires: None,
+        }
+    }
+
+    /// Numbers, records and keeps a dispatch, `write` writes its data. `at` is ms since the start.
+    /// `scratch` is any buffer of the caller: its capacity is what makes this cheap.
+    pub(super) fn dispatch(
+        &mut self,
+        event: Event,
+        at: u64,
+        scratch: &mut String,
+        write: impl FnOnce(&mut Self, &mut String),
+    ) -> u64 {
+        self.last += 1;
+        scratch.clear();
+        // Clients take the first match of a key: this is Discord's order.
+        put!(
+            scratch,
+            r#"{{"t":"{}","s":{},"op":0,"d":"#,
+            event.name(),
+            self.last
+        );
+        write(self, scratch);
+        scratch.push('}');
+        let payload = Bytes::copy_from_slice(scratch.as_bytes());
+        self.rows.push(event, self.last, &payload, at);
+        self.kept_bytes += payload.len();
+        self.kept.push_back((self.last, payload));
+        while self.kept.len() > self.bounds.events.max(1)
+            || (self.kept_bytes > self.bounds.bytes && self.kept.len() > 1)
+        {
+            self.forget_oldest();
+        }
+        if let Some((_, mailbox)) = &self.attached {
+            mailbox.ring();
+        }
+        self.last
+    }
+
+    /// The next dispatches after `cursor` for `connection`, at most about `bytes`.
+    pub(super) fn after(&self, connection: u64, cursor: u64, bytes: usize) -> Batch {
+        if self.listener() != Some(connection) {
+            return Batch::NotYours;
+        }
+        if cursor < self.forgotten {
+            return Batch::TooSlow;
+        }
+        let from = self.kept.partition_point(|(seq, _)| *seq <= cursor);
+        let mut room = bytes;
+        let next = self.kept.range(from..).take_while(|(_, payload)| {
+            let fits = room > 0;
+            room = room.saturating_sub(payload.len());
+            fits
+        });
+        Batch::Next(next.cloned().collect())
+    }
+
+    /// Whether everything after `seq` can still be sent.
+    pub(super) fn can_replay(&self, seq: u64) -> Result<(), NoReplay> {
+        if seq > self.last {
+            Err(NoReplay::Ahead)
+        } else if seq < self.forgotten {
+            Err(NoReplay::Forgotten)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// From now on `connection` listens.
+    pub(super) fn attach(&mut self, connection: u64, mailbox: Arc<Mailbox>) {
+        self.attached = Some((connection, mailbox));
+        self.expires = None;
+    }
+
+    /// `connection` is gone: the session lives on for `ttl`. Nothing happens if another one listens.
+    pub(super) fn detach(&mut self, connection: u64, now: Instant, ttl: Duration) {
+        if self.listener() == Some(connection) {
+            self.attached = None;
+            self.expires = Some(now + ttl);
+        }
+    }
+
+    /// The session is over; what it kept is freed, its record stays.
+    pub(super) fn end(&mut self, reason: &'static str, at_ms: u64) {
+        if self.ended.is_none() {
+            self.ended = Some((reason, at_ms));
+            self.attached = None;
+            self.kept = VecDeque::new();
+            self.kept_bytes = 0;
+        }
+    }
+
+    /// Ends it if its time without a socket is over.
+    pub(super) fn expire(&mut self, now: Instant, at_ms: u64) -> bool {
+        let over = self.ended.is_none() && self.expires.is_some_and(|at| at <= now);
+        if over {
+            self.end("expired", at_ms);
+        }
+        over
+    }
+
+    /// The client says that it has everything up to `seq`.
+    pub(super) fn acknowledged(&mut self, seq: u64) {
+        while self.bounds.trim_at_heartbeat
+            && self.kept.front().is_some_and(|(first, _)| *first <= seq)
+        {
+            self.forget_oldest();
+        }
+    }
+
+    /// Skips one sequence number, as Discord does when it loses an event.
+    pub(super) fn skip(&mut self) {
+        self.last += 1;
+    }
+
+    /// Sends an order to the connection that listens.
+    pub(super) fn order(&self, order: Order) -> bool {
+        let Some((_, mailbox)) = &self.attached else {
+            return false;
+        };
+        mailbox.post(order);
+        true
+    }
+
+    /// The sequence of the last dispatch.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The connection that listens.
+    pub(super) fn listener(&self) -> Option<u64> {
+        self.attached.as_ref().map(|(connection, _)| *connection)
+    }
+
+    /// READY and every guild were sent, and it has not ended: traffic flows.
+    pub(super) fn flows(&self) -> bool {
+        self.ended.is_none() && self.last > 0 && self.loaded >= self.identity.guilds.len()
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((seq, payload)) = self.kept.pop_front() {
+            self.forgotten = seq;
+            self.kept_bytes -= payload.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dice::Dice;
+    use super::super::record::Limit;
+    use super::*;
+
+    fn session(events: usize, trim_at_heartbeat: bool) -> Session {
+        let identity = Identity {
+            id: "abc".to_owned(),
+            shard: 0,
+            shards: 1,
+            intents: 0,
+            large_threshold: 50,
+            guilds: Vec::new(),
+            started_ms: 0,
+        };
+        let traffic = Traffic::new(Dice::new(1), Vec::new(), 0, false, true);
+        let bounds = Bounds {
+            events,
+            bytes: 1 << 20,
+            trim_at_heartbeat,
+        };
+        Session::new(
+            identity,
+            bounds,
+            traffic,
+            Rows::new(Arc::new(Limit::new(1000))),
+        )
+    }
+
+    fn send(session: &mut Session, count: usize) {
+        for _ in 0..count {
+            session.dispatch(Event::Resumed, 0, &mut String::new(), |_, out| {
+                out.push_str("{}");
+            });
+        }
+    }
+
+    fn sequences(batch: &Batch) -> Vec<u64> {
+        match batch {
+            Batch::Next(next) => next.iter().map(|(seq, _)| *seq).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_keys_stand_in_discords_order() {
+        let mut session = session(10, false);
+        session.attach(1, Arc::default());
+        send(&mut session, 1);
+        let Batch::Next(next) = session.after(1, 0, 100) else {
+            panic!()
+        };
+        assert_eq!(next[0].1, r#"{"t":"RESUMED","s":1,"op":0,"d":{}}"#);
+    }
+
+    #[test]
+    fn replays_what_is_kept_and_nothing_else() {
+        let mut session = session(10, false);
+        session.attach(1, Arc::default());
+        send(&mut session, 15);
+        assert_eq!(session.can_replay(4), Err(NoReplay::Forgotten));
+        assert_eq!(session.can_replay(5), Ok(()));
+        assert_eq!(session.can_replay(15), Ok(()));
+        assert_eq!(session.can_replay(16), Err(NoReplay::Ahead));
+        assert_eq!(sequences(&session.after(1, 12, 1 << 10)), [13, 14, 15]);
+        assert_eq!(sequences(&session.after(1, 5, 40)).first(), Some(&6));
+        assert_eq!(session.after(1, 3, 40), Batch::TooSlow);
+        assert_eq!(session.after(2, 12, 40), Batch::NotYours);
+    }
+
+    #[test]
+    fn a_skipped_number_is_a_hole_in_the_replay() {
+        let mut session = session(10, false);
+        session.attach(1, Arc::default());
+        send(&mut session, 2);
+        session.skip();
+        send(&mut session, 1);
+        assert_eq!(sequences(&session.after(1, 1, 1 << 10)), [2, 4]);
+    }
+
+    #[test]
+    fn a_heartbeat_trims_only_when_told_to() {
+        for (trim, expected) in [(false, Ok(())), (true, Err(NoReplay::Forgotten))] {
+            let mut session = session(10, trim);
+            send(&mut session, 5);
+            session.acknowledged(3);
+            assert_eq!(session.can_replay(2), expected);
+            assert_eq!(session.can_replay(3), Ok(()));
+        }
+    }
+
+    #[test]
+    fn lives_without_a_socket_until_its_time_is_over() {
+        let now = crate::clock::now();
+        let ttl = Duration::from_secs(120);
+        let mut session = session(10, false);
+        session.attach(1, Arc::default());
+        session.detach(2, now, ttl);
+        assert_eq!(session.listener(), Some(1));
+        session.detach(1, now, ttl);
+        assert!(!session.expire(now + ttl - Duration::from_millis(1), 0));
+        session.attach(3, Arc::default());
+        assert!(!session.expire(now + ttl, 0));
+        session.detach(3, now, ttl);
+        assert!(session.expire(now + ttl, 5));
+        assert_eq!(session.ended, Some(("expired", 5)));
+    }
+}

@@ -1,0 +1,173 @@
+//! A simulator in this process, on a free port, ended with its guard.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use serde_json::Value;
+use shardfleet::config::sim::SimOptions;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Longest that any condition is waited for.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    options: SimOptions,
+}
+
+/// Options as the command line gives them.
+pub(crate) fn options(flags: &str) -> SimOptions {
+    Cli::try_parse_from(std::iter::once("sim").chain(flags.split_whitespace()))
+        .unwrap()
+        .options
+}
+
+pub(crate) struct Sim {
+    pub(crate) address: SocketAddr,
+    http: reqwest::Client,
+    _running: DropGuard,
+}
+
+impl Sim {
+    /// With quiet guilds and an identify window that tests do not wait for, unless `flags` say else.
+    pub(crate) async fn start(flags: &str) -> Self {
+        let mut all = String::from("--guilds-per-shard 2 --events-per-second 500 ");
+        if !flags.contains("--identify-window") {
+            all.push_str("--identify-window 0ms ");
+        }
+        all.push_str(flags);
+        // A later flag of the same name would be refused: the defaults above give way.
+        for name in ["--guilds-per-shard", "--events-per-second"] {
+            if flags.contains(name) {
+                let rest = all
+                    .split_once(name)
+                    .unwrap()
+                    .1
+                    .trim_start()
+                    .split_once(' ')
+                    .unwrap()
+                    .1
+                    .to_owned();
+                all = format!("{}{rest}", all.split_once(name).unwrap().0);
+            }
+        }
+        Self::with(options(&all)).await
+    }
+
+    pub(crate) async fn with(options: SimOptions) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let serving = shardfleet::sim::serve(options, listener, shutdown.clone());
+        tokio::spawn(async move { serving.await.unwrap() });
+        // reqwest brings no TLS provider of its own; the second test to come here finds it there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(LIMIT)
+            .build()
+            .unwrap();
+        Self {
+            address,
+            http,
+            _running: shutdown.drop_guard(),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: Option<&str>) -> (u16, Value) {
+        let mut request = self.http.get(format!("http://{}{path}", self.address));
+        if let Some(token) = token {
+            request = request.header("authorization", token);
+        }
+        let response = request.send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or_default(),
+        )
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> (u16, Value) {
+        let request = self
+            .http
+            .post(format!("http://{}{path}", self.address))
+            .body(body.to_owned());
+        let response = request.send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or_default(),
+        )
+    }
+
+    /// Injects a fault; how many it was applied to.
+    pub(crate) async fn fault(&self, body: &str) -> u64 {
+        let (status, answer) = self.post("/sim/fault", body).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["applied"].as_u64().unwrap()
+    }
+
+    pub(crate) async fn verdict(&self) -> Value {
+        self.get("/sim/verdict", None).await.1
+    }
+
+    /// The rules broken so far.
+    pub(crate) async fn broken(&self) -> Vec<String> {
+        let verdict = self.verdict().await;
+        let rules = verdict["violations"].as_array().unwrap().iter();
+        rules
+            .map(|one| one["rule"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Waits until the verdict is as wanted.
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut verdict = Value::Null;
+        for _ in 0..400 {
+            verdict = self.verdict().await;
+            if wanted(&verdict) {
+                return verdict;
+            }
+            tokio::time::sleep(LIMIT / 400).await;
+        }
+        panic!("never {what}: {verdict}");
+    }
+
+    /// The record: (session, sequence) to its line.
+    pub(crate) async fn record(&self) -> HashMap<(String, u64), Value> {
+        let url = format!("http://{}/sim/record", self.address);
+        let text = self
+            .http
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .map(|line| {
+                (
+                    (
+                        line["session"].as_str().unwrap().to_owned(),
+                        line["seq"].as_u64().unwrap(),
+                    ),
+                    line,
+                )
+            })
+            .collect()
+    }
+}
+
+/// The hash that the record carries.
+pub(crate) fn hash(payload: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, payload);
+    digest.as_ref()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
