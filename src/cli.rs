@@ -80,7 +80,7 @@ enum Command {
     #[command(after_help = role::UP_EXAMPLES)]
     Up(role::UpOptions),
     /// A simulated Discord, strict like the real one: gateway and REST on one port
-    Sim(SimOptions),
+    Sim(Box<SimOptions>),
     /// A fleet on this machine, the loss of its parts, and the verdict: 0 only if every promise held
     Demo(demo::Options),
     /// Validates the configuration, then reaches NATS and Discord; says what is wrong and how to
@@ -119,7 +119,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Coordinator => role::coordinator(load()?),
         Command::Up(options) => role::up(load()?, options),
         // It is no part of the fleet: of its configuration only the log concerns it.
-        Command::Sim(options) => role::sim(options, &load().unwrap_or_default().log),
+        Command::Sim(options) => role::sim(*options, &load().unwrap_or_default().log),
         Command::Demo(options) => return Ok(held(block_on(demo::run(&options))?)),
         Command::Audit(options) => return Ok(held(audit::run(&options)?)),
         Command::Check => return block_on(check::run(&load()?)),
