@@ -2,7 +2,9 @@
 //!
 //! Exit codes: 0 a clean end, 1 a failure, 64 bad configuration or usage, 77 the fleet is halted.
 
+mod audit;
 mod check;
+mod demo;
 mod role;
 mod status;
 mod tether;
@@ -38,6 +40,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  shardfleet demo                                see a fleet survive the loss of its parts
   shardfleet up                                  everything in one process, NATS included
   shardfleet check                               what is wrong, before it goes wrong
   shardfleet gateway --set gateway.max_groups=4  one key set on the command line
@@ -78,11 +81,16 @@ enum Command {
     Up(role::UpOptions),
     /// A simulated Discord, strict like the real one: gateway and REST on one port
     Sim(Box<SimOptions>),
+    /// A fleet on this machine, the loss of its parts, and the verdict: 0 only if every promise held
+    Demo(demo::Options),
     /// Validates the configuration, then reaches NATS and Discord; says what is wrong and how to
     /// mend it. Changes nothing
     Check,
     /// The fleet at a glance: processes, shards, who leads, identify budget
     Status(status::StatusOptions),
+    /// Compares the two records that `demo --evidence` kept, again
+    #[command(hide = true)]
+    Audit(audit::Options),
     /// Runs a program that ends when its parent does, even after kill -9
     #[command(hide = true)]
     Tether(tether::TetherOptions),
@@ -112,6 +120,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Up(options) => role::up(load()?, options),
         // It is no part of the fleet: of its configuration only the log concerns it.
         Command::Sim(options) => role::sim(*options, &load().unwrap_or_default().log),
+        Command::Demo(options) => return Ok(held(block_on(demo::run(&options))?)),
+        Command::Audit(options) => return Ok(held(audit::run(&options)?)),
         Command::Check => return block_on(check::run(&load()?)),
         Command::Status(options) => block_on(status::run(&load()?, options)),
         Command::Tether(options) => tether::run(&options),
@@ -129,6 +139,11 @@ fn block_on<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
         .build()
         .context("cannot start the runtime")?
         .block_on(command)
+}
+
+/// What was asked is answered, but only a yes is a clean end.
+fn held(yes: bool) -> ExitCode {
+    if yes { ExitCode::SUCCESS } else { 1.into() }
 }
 
 fn code(error: &anyhow::Error) -> u8 {
