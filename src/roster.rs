@@ -1,18 +1,23 @@
 //! How the fleet is: each process says its status every second, anybody gathers everyone's.
 
+pub mod overview;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use self::overview::{Overview, Shared};
 use crate::{
-    broker::Broker,
+    broker::{Broker, bucket::Bucket},
     clock,
+    subject::{self, Names},
     telemetry::VERSION,
     wire::{
         self,
@@ -60,6 +65,11 @@ impl Board {
     /// From now on the process hands over what it holds.
     pub fn draining(&self) {
         self.update(|status| status.draining = true);
+    }
+
+    /// Where the process serves its page.
+    pub fn page(&self, url: &str) {
+        self.update(|status| status.page = Some(url.to_owned()));
     }
 
     /// The status as of now.
@@ -127,10 +137,33 @@ impl Roster {
         known.values().cloned().collect()
     }
 
+    /// The fleet as of now.
+    pub fn overview(&self, names: &Names, shared: Shared) -> Overview {
+        Overview::new(names.fleet(), shared, self.processes(), clock::unix_ms())
+    }
+
     fn heard(&self, mut status: Status, now_ms: u64) {
         // Its clock may differ from ours: what counts is when we heard it.
         status.at_ms = now_ms;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(status.process.clone(), status);
     }
+}
+
+/// What the fleet shares, from the state bucket; nothing where that does not exist yet.
+///
+/// # Errors
+/// Where NATS does not answer, or a value is not understood.
+pub async fn shared(broker: &Broker) -> Result<Shared> {
+    let bucket = Bucket::open(broker, &broker.names.state_bucket()).await?;
+    Ok(Shared {
+        topology: read(&bucket, subject::TOPOLOGY).await?,
+        halt: read(&bucket, subject::HALT).await?,
+    })
+}
+
+async fn read<T: DeserializeOwned>(bucket: &Bucket, key: &str) -> Result<Option<T>> {
+    let entry = bucket.get(key).await?;
+    let value = entry.map(|entry| wire::decode(&entry.value)).transpose();
+    value.with_context(|| format!("the key {key} of the state bucket is not understood"))
 }
