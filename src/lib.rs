@@ -1,6 +1,7 @@
 //! shardfleet: a NATS-native fleet of Discord gateway shards.
 
 pub mod app;
+pub mod audit;
 pub mod backoff;
 pub mod broker;
 pub mod cli;
