@@ -8,6 +8,7 @@
 //!
 //! The reply subject is an inbox that the asker keeps open, not that of a single request: some asks
 //! are answered by a [`Reply::Wait`] at once, and the grant comes later, to the newest reply subject.
+//! While nobody leads, NATS itself answers there with an empty "no responders": skip it and ask on.
 //! After its IDENTIFY left the asker says [`Confirm`]; who waits no more may say [`Withdraw`].
 //! Only the leader listens; a coordinator that has begun to lead says [`Leader`] on
 //! `fleet.<name>.leader`, and whoever waits asks again at once.
@@ -230,9 +231,6 @@ pub struct Ledger {
     /// milliseconds after this write was sent (before it, where negative). No clock is compared: who
     /// reads it counts from the moment at which it first saw this write.
     pub uses: BTreeMap<u32, i64>,
-    /// The same for every bucket: set where the buckets were cut anew.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub all: Option<i64>,
 }
 
 #[cfg(test)]

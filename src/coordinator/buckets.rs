@@ -1,0 +1,278 @@
+//! pure. When a bucket may be granted again, and to whom.
+//!
+//! Discord takes one IDENTIFY of a bucket (`shard % max_concurrency`) in five seconds. Spacing counts
+//! from the latest moment at which the last IDENTIFY can have left: the confirmation if it came, else
+//! the receipt of the request that was granted plus the age at which its asker refuses a grant.
+
+mod waiting;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+pub use self::waiting::Asked;
+use self::waiting::{Entry, Waiting};
+use crate::{
+    clock::Boottime,
+    wire::identify::{Ask, FRESHNESS, HTTP_SLACK, SPACING},
+};
+
+/// Every bucket and who waits for it; `H` is where an answer goes.
+#[derive(Debug)]
+pub struct Buckets<H> {
+    /// From the end of one possible IDENTIFY to the next: Discord's and the path's variation.
+    spacing: Duration,
+    last: Vec<Use>,
+    waiting: Waiting<H>,
+    /// When [`Buckets::pick`] last looked: what was due then is not due again by time alone.
+    looked: Boottime,
+}
+
+/// A request that is about to be granted.
+#[derive(Debug)]
+pub struct Pick<H> {
+    entry: Entry<H>,
+    bucket: usize,
+    before: Use,
+}
+
+/// The latest moment at which a bucket's last IDENTIFY can leave.
+#[derive(Clone, Debug, Default)]
+struct Use {
+    latest: Option<Boottime>,
+    /// Whose it is, while a confirmation can still bring the moment forward.
+    open: Option<Arc<str>>,
+    slack: Duration,
+}
+
+impl<H> Buckets<H> {
+    /// One bucket, never used, until Discord's `max_concurrency` is heard; `margin` is on top of
+    /// Discord's spacing.
+    pub fn new(margin: Duration) -> Self {
+        Self {
+            spacing: SPACING + margin,
+            last: vec![Use::default()],
+            waiting: Waiting::new(1),
+            looked: Boottime::default(),
+        }
+    }
+
+    /// Takes a request, or another repetition of it.
+    pub fn ask(&mut self, ask: &Ask, reply_to: H, now: Boottime) -> Asked {
+        self.waiting.ask(ask, reply_to, now)
+    }
+
+    /// The IDENTIFY of this nonce has left by now.
+    pub fn confirm(&mut self, shard: u32, nonce: &str, now: Boottime) {
+        // One nonce stands for one IDENTIFY: whichever grant it used, there will be no other.
+        self.waiting.done(nonce, now);
+        let bucket = shard as usize % self.last.len();
+        let last = &mut self.last[bucket];
+        if last.open.as_deref() == Some(nonce) {
+            let latest = now.plus(last.slack);
+            last.latest = last.latest.map(|before| before.min(latest));
+            last.open = None;
+        }
+    }
+
+    /// Nobody waits under this nonce any more.
+    pub fn withdraw(&mut self, nonce: &str, now: Boottime) {
+        self.waiting.done(nonce, now);
+    }
+
+    /// Takes up to `limit` requests whose buckets are free, the longest waiting first, and counts the
+    /// buckets as used. `ready` says from when on a shard may be granted.
+    pub fn pick(
+        &mut self,
+        limit: usize,
+        ready: impl Fn(u32) -> Boottime,
+        now: Boottime,
+    ) -> Vec<Pick<H>> {
+        self.looked = now;
+        let mut heads: Vec<_> = (0..self.last.len())
+            .filter(|bucket| !self.waiting.is_idle(*bucket) && self.free_at(*bucket) <= now)
+            .filter_map(|bucket| {
+                self.waiting
+                    .line(bucket)
+                    // Whoever was not heard lately would refuse the grant; others may pass.
+                    .find(|entry| now.since(entry.heard) < STILL_THERE && ready(entry.shard) <= now)
+                    .map(|entry| (entry.place, bucket, Arc::clone(&entry.nonce)))
+            })
+            .collect();
+        if heads.len() > limit {
+            heads.sort_unstable();
+            heads.truncate(limit);
+        }
+        heads
+            .into_iter()
+            .filter_map(|(_, bucket, nonce)| {
+                let entry = self.waiting.serve(&nonce, now)?;
+                let slack = if entry.http {
+                    HTTP_SLACK
+                } else {
+                    Duration::ZERO
+                };
+                let granted = Use {
+                    latest: Some(entry.heard.plus(FRESHNESS + slack)),
+                    open: Some(nonce),
+                    slack,
+                };
+                let before = std::mem::replace(&mut self.last[bucket], granted);
+                Some(Pick {
+                    entry,
+                    bucket,
+                    before,
+                })
+            })
+            .collect()
+    }
+
+    /// The grant never left: the request keeps its place, and the bucket was not used.
+    pub fn put_back(&mut self, pick: Pick<H>) {
+        let last = &mut self.last[pick.bucket];
+        if last.open.as_ref() == Some(&pick.entry.nonce) {
+            *last = pick.before;
+        }
+        self.waiting.restore(pick.entry);
+    }
+
+    /// Discord's `max_concurrency`. Where it changes, every bucket counts as just used.
+    pub fn cut(&mut self, max_concurrency: u32, now: Boottime) {
+        let buckets = max_concurrency.max(1);
+        if buckets == self.count() {
+            return;
+        }
+        let latest = self.last.iter().filter_map(|last| last.latest).max();
+        let just = Use {
+            latest: latest.max(Some(now.plus(FRESHNESS))),
+            ..Use::default()
+        };
+        self.last = vec![just; buckets as usize];
+        self.waiting.cut(buckets);
+    }
+
+    /// Takes over what another leader wrote: uses relative to a moment no later than `seen`.
+    pub fn inherit(&mut self, max_concurrency: u32, uses: &BTreeMap<u32, i64>, seen: Boottime) {
+        let buckets = max_concurrency.max(1);
+        if buckets != self.count() {
+            let latest = self.last.iter().filter_map(|last| last.latest).max();
+            let just = Use {
+                latest,
+                ..Use::default()
+            };
+            self.last = vec![just; buckets as usize];
+            self.waiting.cut(buckets);
+        }
+        for (bucket, ms) in uses {
+            if let Some(last) = self.last.get_mut(*bucket as usize) {
+                last.latest = last.latest.max(Some(offset(seen, *ms)));
+            }
+        }
+    }
+
+    /// Every bucket counts as just used.
+    pub fn just_used(&mut self, now: Boottime) {
+        for last in &mut self.last {
+            last.latest = last.latest.max(Some(now.plus(FRESHNESS)));
+        }
+    }
+
+    /// What a successor must know: the latest moments of use, in milliseconds after `now`.
+    pub fn uses(&self, now: Boottime) -> BTreeMap<u32, i64> {
+        (0..)
+            .zip(&self.last)
+            .filter_map(|(bucket, last)| Some((bucket, millis_after(last.latest?, now))))
+            .filter(|(_, ms)| *ms > -KEEP_USES_MS)
+            .collect()
+    }
+
+    /// Forgets who has not asked for a while.
+    pub fn sweep(&mut self, now: Boottime) {
+        self.waiting.sweep(now);
+    }
+
+    /// When a bucket becomes free that somebody waits for.
+    pub fn next_wakeup(&self) -> Option<Boottime> {
+        (0..self.last.len())
+            .filter(|bucket| !self.waiting.is_idle(*bucket))
+            .map(|bucket| self.free_at(bucket))
+            .filter(|free| *free > self.looked)
+            .min()
+    }
+
+    /// How long a request will wait for its bucket alone, and how many stand before it.
+    pub fn outlook(&self, shard: u32, nonce: &str, now: Boottime) -> Option<(u32, Duration)> {
+        let position = u32::try_from(self.waiting.position(nonce)?).unwrap_or(u32::MAX);
+        let free = self.free_at(shard as usize % self.last.len()).since(now);
+        Some((
+            position,
+            free.saturating_add(self.spacing.saturating_mul(position)),
+        ))
+    }
+
+    /// When the first waiting request's bucket is free; none if nobody waits.
+    pub fn next_free(&self) -> Option<Boottime> {
+        (0..self.last.len())
+            .filter(|bucket| !self.waiting.is_idle(*bucket))
+            .map(|bucket| self.free_at(bucket))
+            .min()
+    }
+
+    /// How many requests wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Buckets, by Discord's `max_concurrency`.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.last.len()).unwrap_or(u32::MAX)
+    }
+
+    fn free_at(&self, bucket: usize) -> Boottime {
+        self.last[bucket]
+            .latest
+            .map_or(Boottime::default(), |latest| latest.plus(self.spacing))
+    }
+}
+
+impl<H> Pick<H> {
+    /// The shard, the nonce and the newest counter received before the ledger was written.
+    pub fn grant(&self) -> (u32, &str, u64) {
+        (self.entry.shard, &self.entry.nonce, self.entry.counter)
+    }
+
+    /// Where the grant goes.
+    pub fn reply_to(&self) -> &H {
+        &self.entry.reply_to
+    }
+
+    /// True if its asker may still use it, as far as is known here.
+    pub fn is_fresh(&self, now: Boottime) -> bool {
+        now < self.entry.heard.plus(FRESHNESS)
+    }
+}
+
+fn offset(base: Boottime, ms: i64) -> Boottime {
+    let span = Duration::from_millis(ms.unsigned_abs());
+    if ms < 0 {
+        base.minus(span)
+    } else {
+        base.plus(span)
+    }
+}
+
+/// Rounded up: a successor may wait longer, never less.
+fn millis_after(at: Boottime, now: Boottime) -> i64 {
+    let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX - 1);
+    if at > now {
+        ms(at.since(now)) + 1
+    } else {
+        -ms(now.since(at))
+    }
+}
+
+/// A request repeated every second and not heard for this long is on its way out.
+const STILL_THERE: Duration = Duration::from_millis(1_500);
+/// Uses older than this bind nobody, whatever margin a successor is configured with.
+const KEEP_USES_MS: i64 = 60_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! pure. The sole owner of queue, budget and ledger: told what happens, says what to do.
+//!
+//! **Write before grant.** Grants leave only after a ledger write that names them succeeded on the
+//! revision before it, so whoever was deposed cannot grant. A leader first makes the ledger its own
+//! by a write, which fails any write of its predecessor that is still under way. One write is under
+//! way at a time; what becomes due meanwhile shares the next.
+//!
+//! **An unknown write** is read back; while it is not there the same bytes are written again over the
+//! same revision, so that however many copies arrive, one counts.
+//!
+//! Time is [`Boottime`]: a leader that was suspended must not count from before it slept.
+
+mod message;
+mod open;
+mod request;
+mod write;
+
+use std::time::Duration;
+
+pub use self::message::{Effect, Input, Sighting, Unreadable, Written};
+use self::write::Writing;
+use super::{
+    buckets::Buckets,
+    budget::{Answer, Budget},
+    slowdown::Slowdown,
+};
+use crate::{
+    clock::Boottime,
+    lease::Held,
+    wire::{identify::Ledger, status::CoordinatorStatus},
+};
+
+/// What an operator decides about the leader.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This process; begins the nonce of its writes, so it is unique in the fleet.
+    pub process: String,
+    /// On top of Discord's spacing.
+    pub margin: Duration,
+    /// Identifies of the day that only an operator may spend.
+    pub reserve: u32,
+}
+
+/// The coordinator's state, leading or following.
+#[derive(Debug)]
+pub struct Leader<H> {
+    options: Options,
+    held: Option<Held>,
+    stage: Stage,
+    /// The ledger as last written or read under this leadership.
+    ledger: Ledger,
+    revision: Option<u64>,
+    /// When the newest revision was first seen, by a follower or by the read that opened.
+    sighted: Option<(Sighting, Boottime)>,
+    writing: Option<Writing<H>>,
+    /// When to read the ledger again, where reading failed.
+    read_at: Option<Boottime>,
+    writes: u64,
+    /// The ledger lags behind what is known here.
+    stale: bool,
+    buckets: Buckets<H>,
+    budget: Budget,
+    slowdown: Slowdown,
+    released: Vec<(String, H)>,
+    shards: Option<u32>,
+    halted: Option<bool>,
+    limits: Limits,
+    swept: Boottime,
+    granted: u64,
+}
+
+/// How far leadership is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Another leads, or nobody.
+    Following,
+    /// The lease is held; the ledger is being read.
+    Reading,
+    /// The first write is under way.
+    Opening,
+    /// Grants.
+    Leading,
+    /// Writes the last word.
+    Settling,
+}
+
+/// What Discord says, and when to ask again.
+#[derive(Debug, Default)]
+struct Limits {
+    answer: Option<Answer>,
+    next: Boottime,
+    asking: bool,
+    failures: u32,
+}
+
+impl<H: Clone> Leader<H> {
+    /// A follower that knows nothing.
+    pub fn new(options: Options) -> Self {
+        Self {
+            held: None,
+            stage: Stage::Following,
+            ledger: Ledger::default(),
+            revision: None,
+            sighted: None,
+            writing: None,
+            read_at: None,
+            writes: 0,
+            stale: false,
+            buckets: Buckets::new(options.margin),
+            budget: Budget::new(options.reserve),
+            slowdown: Slowdown::default(),
+            released: Vec::new(),
+            shards: None,
+            halted: None,
+            limits: Limits::default(),
+            swept: Boottime::default(),
+            granted: 0,
+            options,
+        }
+    }
+
+    /// Takes in what happened and says what to do, in order.
+    pub fn apply(&mut self, input: Input<H>, now: Boottime) -> Vec<Effect<H>> {
+        let mut out = Vec::new();
+        match input {
+            Input::Held(held) => self.on_held(held, now, &mut out),
+            Input::Sighted(sighting) => self.on_sighted(sighting, now),
+            Input::Shards(shards) => self.shards = Some(shards),
+            Input::Halted(halted) => self.halted = Some(halted),
+            Input::Limits(answer) => self.on_limits(&answer, now),
+            Input::NoLimits => self.on_no_limits(now),
+            // A lease that ended while the answer was under way: nothing may be done with it.
+            _ if self.lapsed(now) => self.stand_down(),
+            Input::Read(read) => self.on_read(read, now, &mut out),
+            Input::Wrote(written) => self.on_written(written, now, &mut out),
+            Input::Request(request, reply_to) => {
+                self.on_request(request, reply_to, now, &mut out);
+            }
+            Input::Drain => self.on_drain(&mut out),
+            Input::Tick => {}
+        }
+        if self.lapsed(now) {
+            self.stand_down();
+        }
+        self.advance(now, &mut out);
+        out
+    }
+
+    /// When to call [`Leader::apply`] with [`Input::Tick`] if nothing else happens.
+    pub fn next_wakeup(&self) -> Option<Boottime> {
+        let held = self.held?;
+        if self.stage == Stage::Following {
+            return None;
+        }
+        let grants = (self.stage == Stage::Leading && self.writing.is_none())
+            .then(|| self.buckets.next_wakeup())
+            .flatten();
+        let sweep = (self.buckets.waiting() > 0).then(|| self.swept.plus(SWEEP_EVERY));
+        let limits = (!self.limits.asking).then_some(self.limits.next);
+        let again = self.write_again_at();
+        [grants, sweep, limits, again, self.read_at, Some(held.until)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// True while requests are taken.
+    pub fn leads(&self) -> bool {
+        self.stage != Stage::Following
+    }
+
+    /// The role at a glance.
+    pub fn status(&self, now: Boottime) -> CoordinatorStatus {
+        let queue = u32::try_from(self.buckets.waiting()).unwrap_or(u32::MAX);
+        let answer = self.limits.answer;
+        let recommended = answer.map(|answer| answer.shards);
+        CoordinatorStatus {
+            leader: matches!(self.stage, Stage::Leading | Stage::Settling),
+            epoch: self.held.map_or(0, |held| held.epoch.0),
+            shards: self.shards.unwrap_or(0),
+            max_concurrency: self.ledger.max_concurrency,
+            limit: self.budget.total(),
+            remaining: self.budget.remaining().unwrap_or(0),
+            reserve: self.budget.reserve(),
+            reset_at_ms: self.budget.reset_at_ms(),
+            queue,
+            next_grant_ms: self.next_grant(now).map(|span| {
+                let ms = span.as_millis();
+                u64::try_from(ms).unwrap_or(u64::MAX)
+            }),
+            granted: self.granted,
+            recommended_shards: recommended.filter(|shards| Some(*shards) != self.shards),
+        }
+    }
+
+    /// Whatever time or the last input has made due.
+    fn advance(&mut self, now: Boottime, out: &mut Vec<Effect<H>>) {
+        if self.stage == Stage::Following {
+            return;
+        }
+        if self.read_at.is_some_and(|at| at <= now) {
+            self.read_at = None;
+            out.push(Effect::Read);
+        }
+        if !self.limits.asking && self.limits.next <= now {
+            self.limits.asking = true;
+            out.push(Effect::AskLimits);
+        }
+        if now.since(self.swept) >= SWEEP_EVERY {
+            self.swept = now;
+            self.buckets.sweep(now);
+            self.slowdown.prune(now);
+        }
+        self.write_if_due(now, out);
+    }
+
+    fn on_limits(&mut self, answer: &Answer, now: Boottime) {
+        self.limits.asking = false;
+        self.limits.failures = 0;
+        let day_opens = now.plus(answer.reset_after).plus(AFTER_RESET);
+        self.limits.next = now
+            .plus(LIMITS_EVERY)
+            .min(day_opens.max(now.plus(AFTER_RESET)));
+        self.limits.answer = Some(*answer);
+        if matches!(self.stage, Stage::Leading | Stage::Settling) {
+            self.take_limits(answer, now);
+        }
+    }
+
+    /// What Discord said, once the ledger is this leader's own.
+    fn take_limits(&mut self, answer: &Answer, now: Boottime) {
+        self.budget.heard(answer);
+        self.buckets.cut(answer.max_concurrency, now);
+        let heard = (
+            answer.max_concurrency,
+            self.budget.total(),
+            self.budget.reset_at_ms() / LEDGER_RESET_STEP_MS,
+            self.budget.remaining(),
+        );
+        let written = (
+            self.ledger.max_concurrency,
+            self.ledger.total,
+            self.ledger.reset_at_ms / LEDGER_RESET_STEP_MS,
+            self.ledger.remaining,
+        );
+        self.ledger.max_concurrency = answer.max_concurrency;
+        self.stale |= heard != written;
+    }
+
+    fn on_no_limits(&mut self, now: Boottime) {
+        self.limits.asking = false;
+        let pause = LIMITS_RETRY.saturating_mul(1 << self.limits.failures.min(6));
+        self.limits.failures += 1;
+        self.limits.next = now.plus(pause.min(LIMITS_EVERY));
+    }
+
+    /// How long until somebody is granted; none if nobody waits or nothing says when.
+    fn next_grant(&self, now: Boottime) -> Option<Duration> {
+        let free = self.buckets.next_free()?;
+        if self.halted != Some(false) || self.stage != Stage::Leading {
+            return None;
+        }
+        let slowed = self.shards.and_then(|n| self.slowdown.fleet_ready(n));
+        let day = (self.budget.spendable() == 0).then_some(self.limits.next);
+        Some(
+            free.max(slowed.unwrap_or(free))
+                .max(day.unwrap_or(free))
+                .since(now),
+        )
+    }
+
+    fn lapsed(&self, now: Boottime) -> bool {
+        !self.held.is_some_and(|held| held.valid(now))
+    }
+}
+
+/// How often Discord is asked for the limits.
+const LIMITS_EVERY: Duration = Duration::from_secs(60);
+/// How long after Discord's own reset it is asked for the new day.
+const AFTER_RESET: Duration = Duration::from_secs(1);
+/// The first pause after Discord did not answer; doubles up to [`LIMITS_EVERY`].
+const LIMITS_RETRY: Duration = Duration::from_secs(1);
+/// How often requests that nobody repeats are looked for.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
+/// Discord's reset is a span, so that the moment wavers with the network.
+const LEDGER_RESET_STEP_MS: u64 = 60_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! What the coordinator counts.
+
+use crate::{metrics, wire::status::CoordinatorStatus};
+
+metrics! {
+    /// One if this process leads the coordinators.
+    LEADER: Gauge "shardfleet_leader" [];
+    /// Leave to IDENTIFY granted by this process.
+    GRANTED: Counter "shardfleet_identifies_granted_total" [];
+    /// Identifies that Discord allows a day.
+    LIMIT: Gauge "shardfleet_identify_limit" [];
+    /// Identifies left of the day, the reserve included.
+    REMAINING: Gauge "shardfleet_identify_remaining" [];
+    /// When Discord opens the next day, in seconds since the Unix epoch.
+    RESET: Gauge "shardfleet_identify_reset_timestamp_seconds" [];
+    /// Shards that wait for leave to IDENTIFY.
+    QUEUE: Gauge "shardfleet_identify_queue_length" [];
+    /// Shards of the fleet, by its topology.
+    SHARDS: Gauge "shardfleet_topology_shards" [];
+}
+
+/// So many grants have left.
+pub(super) fn granted(grants: u32) {
+    ::metrics::counter!(GRANTED.name).increment(u64::from(grants));
+}
+
+/// The role at a glance; what only a leader knows is zero elsewhere.
+pub(super) fn show(status: &CoordinatorStatus) {
+    ::metrics::gauge!(LEADER.name).set(f64::from(u8::from(status.leader)));
+    let known = if status.leader { 1.0 } else { 0.0 };
+    ::metrics::gauge!(LIMIT.name).set(known * f64::from(status.limit));
+    ::metrics::gauge!(REMAINING.name).set(known * f64::from(status.remaining));
+    ::metrics::gauge!(RESET.name).set(known * status.reset_at_ms as f64 / 1_000.0);
+    ::metrics::gauge!(QUEUE.name).set(known * f64::from(status.queue));
+    ::metrics::gauge!(SHARDS.name).set(known * f64::from(status.shards));
+}
