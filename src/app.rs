@@ -84,7 +84,7 @@ pub async fn run(plan: Plan) -> Result<()> {
     };
     let page = process.serve(&plan.config, level).await?;
     let mut own = None;
-    let outcome = process.work(&plan, page.as_ref(), &mut own).await;
+    let outcome = Box::pin(process.work(&plan, page.as_ref(), &mut own)).await;
     closed.cancel();
     if let Some((_, serving)) = page
         && tokio::time::timeout(CLOSE_LIMIT, serving).await.is_err()
@@ -218,14 +218,16 @@ impl Process {
         let gateway = async {
             if let Some(_end) = gateway {
                 let (config, broker) = (config.clone(), broker.clone());
-                gateway::run(config, broker, self.board.clone(), self.shutdown.clone()).await?;
+                let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
+                Box::pin(gateway::run(config, broker, board, shutdown)).await?;
             }
             Ok(())
         };
         let coordinator = async {
             if let Some(_end) = coordinator {
                 let (config, broker) = (config.clone(), broker.clone());
-                coordinator::run(config, broker, self.board.clone(), self.shutdown.clone()).await?;
+                let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
+                Box::pin(coordinator::run(config, broker, board, shutdown)).await?;
             }
             Ok(())
         };

@@ -77,7 +77,7 @@ enum Command {
     #[command(after_help = role::UP_EXAMPLES)]
     Up(role::UpOptions),
     /// A simulated Discord, strict like the real one: gateway and REST on one port
-    Sim(SimOptions),
+    Sim(Box<SimOptions>),
     /// Validates the configuration, then reaches NATS and Discord; says what is wrong and how to
     /// mend it. Changes nothing
     Check,
@@ -111,7 +111,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Coordinator => role::coordinator(load()?),
         Command::Up(options) => role::up(load()?, options),
         // It is no part of the fleet: of its configuration only the log concerns it.
-        Command::Sim(options) => role::sim(options, &load().unwrap_or_default().log),
+        Command::Sim(options) => role::sim(*options, &load().unwrap_or_default().log),
         Command::Check => return block_on(check::run(&load()?)),
         Command::Status(options) => block_on(status::run(&load()?, options)),
         Command::Tether(options) => tether::run(&options),

@@ -11,6 +11,7 @@ pub mod leader;
 mod ledger;
 mod limits;
 pub mod metrics;
+mod news;
 mod service;
 pub mod slowdown;
 mod topology;
@@ -23,7 +24,7 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    leader::{Effect, Input, Leader, Options, Sighting, Unreadable, Written},
+    leader::{Effect, Input, Leader, Options, Unreadable, Written},
     ledger::Job,
     limits::{Discord, LimitsError},
     service::{Answers, ReplyTo},
@@ -34,12 +35,8 @@ use crate::{
     config::Config,
     lease::{Keeper, Owner},
     roster::Board,
-    subject::{COORDINATOR_LEASE, HALT, LEDGER, TOPOLOGY},
-    wire::{
-        self,
-        identify::{Leader as Announcement, Ledger},
-        topology::Topology,
-    },
+    subject::COORDINATOR_LEASE,
+    wire::{self, identify::Leader as Announcement},
 };
 
 /// Runs the role until `shutdown`, then settles the ledger and gives the lease back.
@@ -82,7 +79,8 @@ pub async fn run(
         asked,
         events.clone(),
     ));
-    watch_state(&tasks, &state, &events, &ended);
+    let token = config.discord.token.fingerprint();
+    news::watch(&tasks, &state, &events, &ended, &token);
     if let Some(address) = config.coordinator.http.0 {
         let front = compat::Front::new(broker.clone(), board.process());
         let listening = compat::listen(address, front, ended.clone()).await?;
@@ -272,43 +270,6 @@ async fn ask_discord(
             return;
         }
     }
-}
-
-/// Tells the loop of the keys that it does not write itself, and of the ledger.
-fn watch_state(
-    tasks: &TaskTracker,
-    state: &Bucket,
-    events: &mpsc::Sender<Input<ReplyTo>>,
-    ended: &CancellationToken,
-) {
-    let watch = |key, tell: fn(Option<crate::broker::bucket::Entry>) -> Option<Input<ReplyTo>>| {
-        let events = events.clone();
-        tasks.spawn(watch::watch(
-            state.clone(),
-            key,
-            ended.clone(),
-            async move |entry| {
-                if let Some(input) = tell(entry) {
-                    _ = events.send(input).await;
-                }
-            },
-        ));
-    };
-    watch(LEDGER, |entry| {
-        let entry = entry?;
-        let ledger: Ledger = wire::decode(&entry.value).ok()?;
-        Some(Input::Sighted(Sighting {
-            revision: entry.revision,
-            nonce: ledger.nonce,
-        }))
-    });
-    // A halt that is not understood is a halt all the same.
-    watch(HALT, |entry| Some(Input::Halted(entry.is_some())));
-    watch(TOPOLOGY, |entry| {
-        let topology = wire::decode::<Topology>(&entry?.value);
-        let topology = topology.inspect_err(|error| tracing::error!("the topology: {error}"));
-        Some(Input::Shards(topology.ok()?.layout.shards))
-    });
 }
 
 /// Watches and answers that wait for the loop.

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::overview::{Overview, Shared};
@@ -32,19 +33,26 @@ pub const GONE_AFTER_MS: u64 = 5_000;
 
 /// What this process says of itself; its roles write on it.
 #[derive(Clone)]
-pub struct Board(Arc<Mutex<Status>>);
+pub struct Board {
+    status: Arc<Mutex<Status>>,
+    urgent: Arc<Notify>,
+}
 
 impl Board {
     /// The board of the process called `process`.
     pub fn new(process: &str) -> Self {
-        Self(Arc::new(Mutex::new(Status {
+        let status = Status {
             v: wire::VERSION,
             process: process.to_owned(),
             version: VERSION.to_owned(),
             pid: std::process::id(),
             started_ms: clock::unix_ms(),
             ..Status::default()
-        })))
+        };
+        Self {
+            status: Arc::new(Mutex::new(status)),
+            urgent: Arc::default(),
+        }
     }
 
     /// The process's name.
@@ -62,9 +70,11 @@ impl Board {
         self.update(|status| status.coordinator = Some(coordinator));
     }
 
-    /// From now on the process hands over what it holds.
+    /// From now on the process hands over what it holds. Said at once: others take it over.
     pub fn draining(&self) {
-        self.update(|status| status.draining = true);
+        if !self.update(|status| std::mem::replace(&mut status.draining, true)) {
+            self.urgent.notify_one();
+        }
     }
 
     /// Where the process serves its page.
@@ -81,11 +91,11 @@ impl Board {
     }
 
     fn update<T>(&self, change: impl FnOnce(&mut Status) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Says this process's status every second until `shutdown`.
+/// Says this process's status every second, and whenever it is urgent, until `shutdown`.
 pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
     let subject = broker.names.status(&board.process());
     let mut tick = tokio::time::interval(SAY_EVERY);
@@ -94,6 +104,7 @@ pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = tick.tick() => {}
+            () = board.urgent.notified() => {}
         }
         // Nobody may be listening, and the next word follows in a second.
         if broker.connected() {
@@ -106,8 +117,12 @@ pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
 }
 
 /// Everyone's last word.
-#[derive(Clone, Default)]
-pub struct Roster(Arc<Mutex<BTreeMap<String, Status>>>);
+#[derive(Clone)]
+pub struct Roster {
+    known: Arc<Mutex<BTreeMap<String, Status>>>,
+    /// Counts gateways that came or began to leave.
+    moves: watch::Sender<u64>,
+}
 
 impl Roster {
     /// Gathers until `shutdown`; returns once it listens.
@@ -116,7 +131,10 @@ impl Roster {
     /// Where the subscription is refused.
     pub async fn gather(broker: &Broker, shutdown: CancellationToken) -> Result<Self> {
         let mut words = broker.client.subscribe(broker.names.statuses()).await?;
-        let roster = Self::default();
+        let roster = Self {
+            known: Arc::default(),
+            moves: watch::Sender::new(0),
+        };
         let gathered = roster.clone();
         tokio::spawn(async move {
             while let Some(Some(word)) = shutdown.run_until_cancelled(words.next()).await {
@@ -132,9 +150,14 @@ impl Roster {
     /// The processes that spoke lately, by name.
     pub fn processes(&self) -> Vec<Status> {
         let now = clock::unix_ms();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, status| now.saturating_sub(status.at_ms) < GONE_AFTER_MS);
         known.values().cloned().collect()
+    }
+
+    /// Changes whenever a process comes, or begins to drain.
+    pub fn moves(&self) -> watch::Receiver<u64> {
+        self.moves.subscribe()
     }
 
     /// The fleet as of now.
@@ -145,8 +168,13 @@ impl Roster {
     fn heard(&self, mut status: Status, now_ms: u64) {
         // Its clock may differ from ours: what counts is when we heard it.
         status.at_ms = now_ms;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(status.process.clone(), status);
+        let draining = status.draining;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.insert(status.process.clone(), status);
+        drop(known);
+        if before.is_none_or(|before| before.draining != draining) {
+            self.moves.send_modify(|moves| *moves += 1);
+        }
     }
 }
 

@@ -77,7 +77,9 @@ impl Supervisor {
             layout,
         };
         let mut halted = None;
-        let mut look_at = clock::now() + SETTLE;
+        let mut moves = self.roster.moves();
+        let settled = clock::now() + SETTLE;
+        let mut look_at = settled;
         self.show(&work);
         loop {
             tokio::select! {
@@ -92,10 +94,15 @@ impl Supervisor {
                     }
                     work.claims.apply(&report);
                 }
+                // Somebody released a group or leaves: whoever is short of one bids at once.
                 Some((key, entry)) = leases.next() => {
-                    // Somebody released it: whoever is short of a group bids at once.
                     let now = clock::now();
-                    if work.heard(&key, entry.as_ref(), now) && now + LOOK_EVERY > look_at {
+                    if work.heard(&key, entry.as_ref(), now) && now >= settled {
+                        self.look(&mut work);
+                    }
+                }
+                Ok(()) = moves.changed() => {
+                    if clock::now() >= settled {
                         self.look(&mut work);
                     }
                 }

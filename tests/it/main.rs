@@ -1,4 +1,9 @@
-//! The end-to-end proof: real processes, a real nats-server, a simulated Discord, and a wire-cutter.
+//! The whole, from outside: real processes, real nats-servers, real signals.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod stream;
+mod cli;
+mod config;
+mod layers;
+mod process;
 mod support;
+mod tether;

@@ -1,17 +1,37 @@
-//! What the proof is run with: a fleet of real processes, and who judges it.
+//! What tests share: waiting for a condition, processes that end with their test, NATS servers.
 
-pub(crate) mod chaos;
-pub(crate) mod discord;
-pub(crate) mod fleet;
-pub(crate) mod folder;
-pub(crate) mod judge;
+pub(crate) mod http;
 pub(crate) mod nats;
-pub(crate) mod plan;
 pub(crate) mod process;
-pub(crate) mod tls;
-pub(crate) mod wait;
 
-pub(crate) use self::{fleet::Fleet, wait::eventually};
+use std::time::Duration;
 
-/// The bot token of every test: nothing but a search for it may ever find it.
-pub(crate) const TOKEN: &str = "it.bot-token.that-nobody.may-see-7d31f0c2";
+use shardfleet::clock;
+
+/// Long enough for a busy machine; a test that waits this long has failed.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until `look` finds something; fails the test after [`LIMIT`], naming `what`.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = clock::now() + LIMIT;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(
+            clock::now() < deadline,
+            "after {LIMIT:?}, still not: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// True while a process runs; a zombie that nobody has waited for does not.
+pub(crate) fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    // The name in parentheses may hold anything; the state follows the last one.
+    stat.is_ok_and(|stat| {
+        stat.rsplit_once(')')
+            .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+    })
+}

@@ -1,85 +1,91 @@
-//! A real nats-server of one test, on a port that it gets again after a restart.
+//! NATS servers: real ones, and one that only claims to be old.
 
-use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU16, Ordering},
+use std::{path::PathBuf, process::Stdio};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpListener,
+    process::{Child, Command},
 };
 
-use shardfleet::broker::server;
+use super::{process::BIN, until};
 
-use super::{
-    eventually,
-    process::{Process, Start},
-    wait::SOON,
-};
+/// The server's binary; `make tools` sees to it.
+pub(crate) fn binary() -> PathBuf {
+    let found = shardfleet::broker::server::find().expect("run `make tools` first");
+    found.canonicalize().unwrap()
+}
 
-/// The server.
+/// A server on a port of its own, with JetStream; ends with its test, however that ends.
 pub(crate) struct Nats {
-    pub(crate) address: SocketAddr,
-    process: Option<Process>,
-    folder: PathBuf,
+    _child: Child,
+    _store: TempDir,
+    /// Where it listens.
+    pub(crate) url: String,
 }
 
 impl Nats {
-    /// Starts one with its store in `folder`.
-    pub(crate) async fn start(folder: &Path, max_payload: u32) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let store = folder.join("store");
-        let config = format!(
-            "listen: \"{address}\"\nmax_payload: {max_payload}\n\
-             jetstream {{ store_dir: {store:?} }}\n"
+    /// Starts one on `port`; -1: any free one.
+    pub(crate) async fn start(port: i32) -> Self {
+        let store = tempfile::tempdir().unwrap();
+        let folder = store.path().display();
+        let config = store.path().join("nats.conf");
+        let text = format!(
+            "listen: \"127.0.0.1:{port}\"\nports_file_dir: \"{folder}\"\nmax_payload: 8MB\n\
+             jetstream {{ store_dir: \"{folder}\" }}\n"
         );
-        std::fs::write(folder.join("nats.conf"), config).unwrap();
-        let folder = folder.to_owned();
-        let mut nats = Self {
-            address,
-            process: None,
-            folder,
-        };
-        nats.restart().await;
-        nats
-    }
-
-    /// `kill -9`; what it had acknowledged is in its store.
-    pub(crate) fn kill(&mut self) {
-        self.process.take().unwrap().kill();
-    }
-
-    /// Starts it again: the same store, the same port.
-    pub(crate) async fn restart(&mut self) {
-        let arguments = ["-c".to_owned(), "nats.conf".to_owned()];
-        let mut process = Process::start(&Start {
-            name: "nats",
-            program: &server::find().unwrap(),
-            arguments: &arguments,
-            variables: &[],
-            folder: &self.folder,
-        });
-        let address = self.address;
-        eventually("nats-server opens its port", SOON, async || {
-            assert!(process.ended().is_none(), "nats-server ended at once");
-            TcpStream::connect(address).ok()
+        std::fs::write(&config, text).unwrap();
+        let child = Command::new(BIN)
+            .args(["tether", "--parent", &std::process::id().to_string(), "--"])
+            .arg(binary())
+            .arg("-c")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let ports = store
+            .path()
+            .join(format!("nats-server_{}.ports", child.id().unwrap()));
+        let url = until("nats-server has opened its port", async || {
+            let ports: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(&ports).ok()?).ok()?;
+            Some(ports["nats"][0].as_str()?.to_owned())
         })
         .await;
-        self.process = Some(process);
-    }
-
-    /// Where it is.
-    pub(crate) fn url(&self) -> String {
-        format!("nats://{}", self.address)
+        Self {
+            _child: child,
+            _store: store,
+            url,
+        }
     }
 }
 
-/// A port below those that the system hands out by itself: so nobody else gets it while its owner is
-/// away for a moment.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 97).unwrap_or(0) * 100;
-    loop {
-        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
+/// A listener that greets like a server of another version, and answers pings.
+pub(crate) async fn claims(version: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let info = serde_json::json!({
+        "server_id": "old", "server_name": "old", "version": version, "go": "go1.20",
+        "host": "127.0.0.1", "port": port, "headers": true, "max_payload": 1_048_576,
+        "jetstream": true, "proto": 1,
+    });
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let info = format!("INFO {info}\r\n");
+            tokio::spawn(async move {
+                let (read, mut write) = socket.split();
+                _ = write.write_all(info.as_bytes()).await;
+                let mut lines = BufReader::new(read).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    if line.starts_with("PING") {
+                        _ = write.write_all(b"PONG\r\n").await;
+                    }
+                }
+            });
         }
-    }
+    });
+    format!("nats://127.0.0.1:{port}")
 }

@@ -1,127 +1,137 @@
-//! One child process: its log in a file, its end with its guard.
+//! shardfleet processes: started with a clean environment in a folder of their own, killed with
+//! their test.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    fs::File,
     process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
-use super::eventually;
+use super::{http, until};
 
 /// The binary under test.
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_shardfleet");
-/// Variables of whoever runs the tests that would reach into a fleet.
-const FOREIGN: [&str; 4] = ["DISCORD_TOKEN", "NATS_URL", "NATS_CREDS", "RUST_LOG"];
+pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_shardfleet");
 
-/// A process of a fleet.
+/// A running shardfleet.
 pub(crate) struct Process {
-    pub(crate) name: String,
     child: Child,
+    folder: TempDir,
 }
 
-/// What to start.
-pub(crate) struct Start<'a> {
-    /// Names its log.
-    pub(crate) name: &'a str,
-    /// The program.
-    pub(crate) program: &'a Path,
-    /// Its arguments.
-    pub(crate) arguments: &'a [String],
-    /// Variables that it gets.
-    pub(crate) variables: &'a [(&'a str, String)],
-    /// Where it runs, and where its log goes.
-    pub(crate) folder: &'a Path,
+/// A command in `folder` that sees nothing of this machine's own configuration.
+pub(crate) fn command(folder: &TempDir) -> Command {
+    let mut command = Command::new(BIN);
+    command
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(key, _)| {
+            let key = key.to_string_lossy();
+            !key.starts_with("SHARDFLEET_")
+                && !["DISCORD_TOKEN", "NATS_URL", "NATS_CREDS", "RUST_LOG"].contains(&&*key)
+        }))
+        .env("NATS_SERVER", super::nats::binary());
+    command
+}
+
+/// Runs a command to its end; returns its code, and all that it wrote.
+pub(crate) fn output(command: &mut Command) -> (i32, String) {
+    let output = command.output().expect("the binary must start");
+    let text = [output.stdout, output.stderr].concat();
+    let code = output.status.code().unwrap_or(-1);
+    (code, String::from_utf8_lossy(&text).into_owned())
 }
 
 impl Process {
-    /// Starts it on a tether: it ends with this process, however that ends.
-    pub(crate) fn start(start: &Start<'_>) -> Self {
-        let log = log(start);
-        let errors = log.try_clone().unwrap();
-        Self::spawn(start, log.into(), errors.into())
+    /// Starts `shardfleet` with these arguments; its page on a free port.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), arguments)
     }
 
-    /// Starts it, and waits for the first line of its stdout.
-    pub(crate) fn start_and_hear(start: &Start<'_>) -> (Self, String) {
-        let mut process = Self::spawn(start, Stdio::piped(), log(start).into());
-        let mut line = String::new();
-        let stdout = process.child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "{} ended at once", start.name);
-        (process, line.trim().to_owned())
-    }
-
-    fn spawn(start: &Start<'_>, stdout: Stdio, stderr: Stdio) -> Self {
-        let mut command = Command::new(BINARY);
-        for (key, _) in std::env::vars_os() {
-            let key = key.to_string_lossy().into_owned();
-            let foreign = key.starts_with("SHARDFLEET_") || FOREIGN.contains(&key.as_str());
-            // Loopback is reached directly, whatever proxy the machine has.
-            if foreign || key.to_lowercase().ends_with("_proxy") {
-                command.env_remove(key);
-            }
-        }
-        let own = std::process::id().to_string();
-        let child = command
-            .args(["tether", "--parent", &own, "--"])
-            .arg(start.program)
-            .args(start.arguments)
-            .envs(start.variables.iter().map(|(key, value)| (key, value)))
-            .current_dir(start.folder)
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(stderr)
+    /// The same, in a folder that holds a configuration or a store already.
+    pub(crate) fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
+        let file = |name| File::create(folder.path().join(name)).unwrap();
+        let child = command(&folder)
+            .args(arguments)
+            .args(["--set", "web.listen=127.0.0.1:0"])
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
             .spawn()
-            .unwrap();
-        let name = start.name.to_owned();
-        Self { name, child }
+            .expect("the binary must start");
+        Self { child, folder }
     }
 
-    /// `kill -9`, and waits until it is gone.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM; its exit code, once it has ended.
-    pub(crate) async fn stop(self, limit: Duration) -> Option<i32> {
-        self.signal(Signal::TERM);
-        self.end(limit).await
-    }
-
-    /// Its exit code, once it has ended by itself.
-    pub(crate) async fn end(mut self, limit: Duration) -> Option<i32> {
-        let what = format!("the end of {}", self.name);
-        let status = eventually(&what, limit, async || self.ended()).await;
-        status.code()
-    }
-
-    /// Any signal.
+    /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.unwrap(), signal).expect("the process must be there");
     }
 
-    /// How it ended, if it has.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().unwrap()
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        until("the process has ended", async || {
+            self.child.try_wait().unwrap()
+        })
+        .await
+    }
+
+    /// Waits for its end, then returns its folder to another process.
+    pub(crate) async fn into_folder(mut self) -> TempDir {
+        self.ended().await;
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    /// What it has written so far, to both streams.
+    pub(crate) fn written(&self) -> String {
+        ["stdout", "stderr"]
+            .map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default())
+            .concat()
+    }
+
+    /// Waits for a line of its JSON log and returns it.
+    pub(crate) async fn logged(&self, message: &str) -> serde_json::Value {
+        until(&format!("it logs {message:?}"), async || {
+            let written = self.written();
+            let mut lines = written
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok());
+            lines.find(|line: &serde_json::Value| {
+                let said = line["message"].as_str();
+                said.is_some_and(|said| said.contains(message))
+            })
+        })
+        .await
+    }
+
+    /// The address of its page.
+    pub(crate) async fn page(&self) -> String {
+        let line = self.logged("the page is at").await;
+        format!("http://{}", line["address"].as_str().unwrap())
+    }
+
+    /// Waits until it says that it is ready; returns the address of its page.
+    pub(crate) async fn ready(&self) -> String {
+        let page = self.page().await;
+        until("it is ready", async || {
+            http::is_well(&format!("{page}/ready")).await.then_some(())
+        })
+        .await;
+        page
     }
 }
 
+#[expect(
+    clippy::print_stderr,
+    reason = "the test runner shows it with the failure"
+)]
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already; a stopped one dies of this too.
+        if std::thread::panicking() {
+            eprintln!("--- what {} wrote:\n{}", self.child.id(), self.written());
+        }
         _ = self.child.kill();
         _ = self.child.wait();
     }
-}
-
-fn log(start: &Start<'_>) -> File {
-    let path: PathBuf = start.folder.join(format!("{}.log", start.name));
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).open(path).unwrap()
 }

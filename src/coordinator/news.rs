@@ -1,0 +1,94 @@
+//! Tells the leader of the keys of the state bucket that it depends on.
+
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    leader::{Input, Sighting},
+    service::ReplyTo,
+};
+use crate::{
+    broker::bucket::{Bucket, Entry},
+    subject::{HALT, LEDGER, TOPOLOGY},
+    wire::{
+        self,
+        identify::Ledger,
+        topology::{Halt, Topology},
+    },
+};
+
+/// Tells the loop of the keys that it does not write itself, and of the ledger.
+pub(super) fn watch(
+    tasks: &TaskTracker,
+    state: &Bucket,
+    events: &mpsc::Sender<Input<ReplyTo>>,
+    ended: &CancellationToken,
+    token: &str,
+) {
+    for key in [LEDGER, HALT, TOPOLOGY] {
+        let (events, token) = (events.clone(), token.to_owned());
+        let tell = async move |entry| {
+            if let Some(input) = news(key, entry, &token) {
+                _ = events.send(input).await;
+            }
+        };
+        tasks.spawn(super::watch::watch(state.clone(), key, ended.clone(), tell));
+    }
+}
+
+/// What the value of a key means to the leader; none if nothing.
+fn news(key: &str, entry: Option<Entry>, token: &str) -> Option<Input<ReplyTo>> {
+    match key {
+        LEDGER => {
+            let entry = entry?;
+            let ledger: Ledger = wire::decode(&entry.value).ok()?;
+            Some(Input::Sighted(Sighting {
+                revision: entry.revision,
+                nonce: ledger.nonce,
+            }))
+        }
+        HALT => Some(Input::Halted(entry.is_some_and(|entry| {
+            // One under another token is over; one that is not understood stands all the same.
+            wire::decode::<Halt>(&entry.value).map_or(true, |halt| halt.token == token)
+        }))),
+        _ => {
+            let topology = wire::decode::<Topology>(&entry?.value);
+            let topology = topology.inspect_err(|error| tracing::error!("the topology: {error}"));
+            Some(Input::Shards(topology.ok()?.layout.shards))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(text: &'static str) -> Entry {
+        Entry {
+            value: text.as_bytes().into(),
+            revision: 7,
+        }
+    }
+
+    fn halted(entry: Option<Entry>) -> bool {
+        matches!(news(HALT, entry, "mine"), Some(Input::Halted(true)))
+    }
+
+    #[test]
+    fn a_halt_counts_for_its_token_and_where_it_is_not_understood() {
+        let mine =
+            r#"{"v":1,"code":4004,"reason":"r","shard":0,"process":"p","at_ms":1,"token":"mine"}"#;
+        let old =
+            r#"{"v":1,"code":4004,"reason":"r","shard":0,"process":"p","at_ms":1,"token":"old"}"#;
+        assert!(halted(Some(entry(mine))) && halted(Some(entry("?"))));
+        assert!(!halted(Some(entry(old))) && !halted(None));
+    }
+
+    #[test]
+    fn a_topology_that_is_not_understood_changes_nothing() {
+        let good = r#"{"v":1,"generation":1,"shards":9,"group_size":1,"allow":[],"deny":[]}"#;
+        let news = |entry| news(TOPOLOGY, entry, "");
+        assert!(matches!(news(Some(entry(good))), Some(Input::Shards(9))));
+        assert!(news(Some(entry("{"))).is_none() && news(None).is_none());
+    }
+}
