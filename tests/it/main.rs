@@ -3,7 +3,17 @@
 
 mod cli;
 mod config;
+mod failover;
+mod halt;
+mod handover;
+mod interruptions;
 mod layers;
+mod outage;
+mod oversize;
 mod process;
+mod refusal;
+mod secrets;
+mod stream;
 mod support;
 mod tether;
+mod tls;

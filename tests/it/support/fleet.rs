@@ -1,5 +1,14 @@
 //! A fleet of real processes, and what can be done to it.
 
+pub(crate) mod discord;
+pub(crate) mod folder;
+pub(crate) mod judge;
+mod member;
+mod plan;
+mod server;
+mod tls;
+pub(crate) mod wait;
+
 use std::{fmt::Write, path::Path, time::Duration};
 
 use rustix::process::Signal;
@@ -12,17 +21,18 @@ use shardfleet::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{
-    TOKEN,
-    chaos::Wire,
+use self::{
     discord::{Discord, Figures, Tls, Verdict},
-    eventually,
     folder::Folder,
-    nats::Nats,
+    member::{Process, Start},
     plan::Plan,
-    process::{BINARY, Process, Start},
-    wait::LIMIT,
+    server::Nats,
+    wait::{LIMIT, eventually},
 };
+use super::{chaos::Wire, process::BIN};
+
+/// The bot token of every fleet: nothing but a search for it may ever find it.
+pub(crate) const TOKEN: &str = "it.bot-token.that-nobody.may-see-7d31f0c2";
 
 /// The fleet. Its parts end with it, in this order.
 pub(crate) struct Fleet {
@@ -35,6 +45,8 @@ pub(crate) struct Fleet {
     roster: Roster,
     _gathering: DropGuard,
     tls: Option<Tls>,
+    /// What processes that start from now on take for the bot's token.
+    pub(crate) token: String,
     pub(crate) plan: Plan,
     pub(crate) folder: Folder,
 }
@@ -69,7 +81,7 @@ impl Fleet {
     pub(super) async fn launch(plan: Plan) -> Self {
         let folder = Folder::new();
         std::fs::write(folder.path().join("config.toml"), configuration(&plan)).unwrap();
-        let tls = plan.tls.then(|| super::tls::issue(folder.path()));
+        let tls = plan.tls.then(|| tls::issue(folder.path()));
         let discord = Discord::start(folder.path(), &flags(&plan), tls.as_ref());
         let nats = Nats::start(folder.path(), plan.max_payload).await;
         let settings = config::Nats {
@@ -92,6 +104,7 @@ impl Fleet {
             roster,
             _gathering: gathering.drop_guard(),
             tls,
+            token: TOKEN.to_owned(),
             plan,
             folder,
         };
@@ -243,6 +256,69 @@ impl Fleet {
         State { discord, fleet }
     }
 
+    /// Waits for what Discord alone sees, whatever is with NATS.
+    pub(crate) async fn discord_sees(&self, what: &str, wanted: impl Fn(&Figures) -> bool) {
+        eventually(what, LIMIT, async || {
+            wanted(&self.discord.figures().await).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until so many more events were sent.
+    pub(crate) async fn flow(&mut self, events: u64) {
+        let before = self.discord.figures().await.sent;
+        eventually("traffic flows", LIMIT, async || {
+            let sent = self.discord.figures().await.sent;
+            (sent >= before + events).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until `resumes` more sessions were resumed and every shard is ready; not one IDENTIFY was
+    /// spent on it.
+    pub(crate) async fn resumed_since(&mut self, before: &Figures, resumes: u64) {
+        let shards = self.plan.shards;
+        self.wait_until("the shards are resumed", LIMIT, |state| {
+            let now = &state.discord;
+            let back = now.connected == shards && now.ready == shards;
+            back && now.resumes >= before.resumes + resumes
+        })
+        .await;
+        let identifies = self.discord.figures().await.identifies;
+        assert_eq!(identifies, before.identifies, "an IDENTIFY was spent");
+    }
+
+    /// The shards that a gateway runs, once it runs as many as its share.
+    pub(crate) async fn shards_of(&mut self, gateway: usize, count: usize) -> Vec<u32> {
+        let name = self.gateways[gateway].name.clone();
+        let mut shards = Vec::new();
+        let what = format!("{name} runs {count} shards");
+        self.wait_until(&what, LIMIT, |state| {
+            let mut processes = state.fleet.processes.iter();
+            let status = processes.find(|status| status.process == name);
+            let gateway = status.and_then(|status| status.gateway.as_ref());
+            shards = gateway.map_or(Vec::new(), |gateway| {
+                gateway.shards.iter().map(|shard| shard.shard).collect()
+            });
+            shards.len() == count
+        })
+        .await;
+        shards
+    }
+
+    /// The names of those that run.
+    pub(crate) fn running(&self) -> Vec<&str> {
+        let members = self.gateways.iter().chain(&self.coordinators);
+        let running = members.filter(|member| member.process.is_some());
+        running.map(|member| member.name.as_str()).collect()
+    }
+
+    /// What a process has logged so far.
+    pub(crate) fn log(&self, name: &str) -> String {
+        let path = self.folder.path().join(format!("{name}.log"));
+        std::fs::read_to_string(path).unwrap()
+    }
+
     /// Which coordinator leads, once one does.
     pub(crate) async fn leader(&mut self) -> usize {
         let leads = |state: &State| state.fleet.leader.is_some();
@@ -263,7 +339,7 @@ impl Fleet {
         let nats = wires.map_or(self.nats.address, |wires| wires.nats.address);
         let api = self.discord.api(wires.map(|wires| wires.discord.address));
         let mut variables = vec![
-            ("DISCORD_TOKEN", TOKEN.to_owned()),
+            ("DISCORD_TOKEN", self.token.clone()),
             ("NATS_URL", format!("nats://{nats}")),
             ("SHARDFLEET_DISCORD__API", api),
             ("SHARDFLEET_PROCESS__NAME", name.to_owned()),
@@ -274,7 +350,7 @@ impl Fleet {
         }
         Process::start(&Start {
             name,
-            program: Path::new(BINARY),
+            program: Path::new(BIN),
             arguments: &[role.to_owned()],
             variables: &variables,
             folder: self.folder.path(),

@@ -9,8 +9,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
+    super::process::BIN,
     TOKEN,
-    process::{BINARY, Process, Start},
+    member::{Process, Start},
     wait::SOON,
 };
 
@@ -74,7 +75,7 @@ impl Discord {
         }
         let (process, line) = Process::start_and_hear(&Start {
             name: "discord",
-            program: Path::new(BINARY),
+            program: Path::new(BIN),
             arguments: &arguments,
             variables: &[("RUST_LOG", "info".to_owned())],
             folder,

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
 };
 
-use super::fleet::Fleet;
+use super::Fleet;
 
 /// A fleet to start. Every figure that a test does not name is one that keeps it quick.
 #[derive(Clone, Debug)]
