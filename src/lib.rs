@@ -1,7 +1,10 @@
 //! shardfleet: a NATS-native fleet of Discord gateway shards.
 
+pub mod app;
+pub mod audit;
 pub mod backoff;
 pub mod broker;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
@@ -14,4 +17,5 @@ pub mod shutdown;
 pub mod sim;
 pub mod subject;
 pub mod telemetry;
+pub mod web;
 pub mod wire;

@@ -1,27 +1,29 @@
-//! shardfleet's one binary.
+//! shardfleet's one binary: parse, dispatch, exit code.
+
+use std::process::ExitCode;
 
 use clap::Parser;
-use shardfleet::{config::sim::SimOptions, sim};
-use tokio_util::sync::CancellationToken;
+use shardfleet::cli::{self, Cli};
 
-#[derive(Parser)]
-enum Cli {
-    /// Simulated Discord: gateway and REST on one port
-    Sim(Box<SimOptions>),
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => cli::run(cli),
+        Err(told) => {
+            _ = told.print();
+            if told.use_stderr() {
+                cli::BAD_USAGE.into()
+            } else {
+                ExitCode::SUCCESS
+            }
+        }
+    }
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
-    let Cli::Sim(options) = Cli::parse();
-    let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stop.cancel();
-        }
-    });
-    sim::run(*options, shutdown).await
+#[test]
+fn verify_cli() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
 }

@@ -1,18 +1,24 @@
 //! How the fleet is: each process says its status every second, anybody gathers everyone's.
 
+pub mod overview;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::overview::{Overview, Shared};
 use crate::{
-    broker::Broker,
+    broker::{Broker, bucket::Bucket},
     clock,
+    subject::{self, Names},
     telemetry::VERSION,
     wire::{
         self,
@@ -27,19 +33,26 @@ pub const GONE_AFTER_MS: u64 = 5_000;
 
 /// What this process says of itself; its roles write on it.
 #[derive(Clone)]
-pub struct Board(Arc<Mutex<Status>>);
+pub struct Board {
+    status: Arc<Mutex<Status>>,
+    urgent: Arc<Notify>,
+}
 
 impl Board {
     /// The board of the process called `process`.
     pub fn new(process: &str) -> Self {
-        Self(Arc::new(Mutex::new(Status {
+        let status = Status {
             v: wire::VERSION,
             process: process.to_owned(),
             version: VERSION.to_owned(),
             pid: std::process::id(),
             started_ms: clock::unix_ms(),
             ..Status::default()
-        })))
+        };
+        Self {
+            status: Arc::new(Mutex::new(status)),
+            urgent: Arc::default(),
+        }
     }
 
     /// The process's name.
@@ -57,9 +70,16 @@ impl Board {
         self.update(|status| status.coordinator = Some(coordinator));
     }
 
-    /// From now on the process hands over what it holds.
+    /// From now on the process hands over what it holds. Said at once: others take it over.
     pub fn draining(&self) {
-        self.update(|status| status.draining = true);
+        if !self.update(|status| std::mem::replace(&mut status.draining, true)) {
+            self.urgent.notify_one();
+        }
+    }
+
+    /// Where the process serves its page.
+    pub fn page(&self, url: &str) {
+        self.update(|status| status.page = Some(url.to_owned()));
     }
 
     /// The status as of now.
@@ -71,11 +91,11 @@ impl Board {
     }
 
     fn update<T>(&self, change: impl FnOnce(&mut Status) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Says this process's status every second until `shutdown`.
+/// Says this process's status every second, and whenever it is urgent, until `shutdown`.
 pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
     let subject = broker.names.status(&board.process());
     let mut tick = tokio::time::interval(SAY_EVERY);
@@ -84,6 +104,7 @@ pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => return,
             _ = tick.tick() => {}
+            () = board.urgent.notified() => {}
         }
         // Nobody may be listening, and the next word follows in a second.
         if broker.connected() {
@@ -96,8 +117,12 @@ pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
 }
 
 /// Everyone's last word.
-#[derive(Clone, Default)]
-pub struct Roster(Arc<Mutex<BTreeMap<String, Status>>>);
+#[derive(Clone)]
+pub struct Roster {
+    known: Arc<Mutex<BTreeMap<String, Status>>>,
+    /// Counts gateways that came or began to leave.
+    moves: watch::Sender<u64>,
+}
 
 impl Roster {
     /// Gathers until `shutdown`; returns once it listens.
@@ -106,7 +131,10 @@ impl Roster {
     /// Where the subscription is refused.
     pub async fn gather(broker: &Broker, shutdown: CancellationToken) -> Result<Self> {
         let mut words = broker.client.subscribe(broker.names.statuses()).await?;
-        let roster = Self::default();
+        let roster = Self {
+            known: Arc::default(),
+            moves: watch::Sender::new(0),
+        };
         let gathered = roster.clone();
         tokio::spawn(async move {
             while let Some(Some(word)) = shutdown.run_until_cancelled(words.next()).await {
@@ -122,15 +150,48 @@ impl Roster {
     /// The processes that spoke lately, by name.
     pub fn processes(&self) -> Vec<Status> {
         let now = clock::unix_ms();
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, status| now.saturating_sub(status.at_ms) < GONE_AFTER_MS);
         known.values().cloned().collect()
+    }
+
+    /// Changes whenever a process comes, or begins to drain.
+    pub fn moves(&self) -> watch::Receiver<u64> {
+        self.moves.subscribe()
+    }
+
+    /// The fleet as of now.
+    pub fn overview(&self, names: &Names, shared: Shared) -> Overview {
+        Overview::new(names.fleet(), shared, self.processes(), clock::unix_ms())
     }
 
     fn heard(&self, mut status: Status, now_ms: u64) {
         // Its clock may differ from ours: what counts is when we heard it.
         status.at_ms = now_ms;
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(status.process.clone(), status);
+        let draining = status.draining;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.insert(status.process.clone(), status);
+        drop(known);
+        if before.is_none_or(|before| before.draining != draining) {
+            self.moves.send_modify(|moves| *moves += 1);
+        }
     }
+}
+
+/// What the fleet shares, from the state bucket; nothing where that does not exist yet.
+///
+/// # Errors
+/// Where NATS does not answer, or a value is not understood.
+pub async fn shared(broker: &Broker) -> Result<Shared> {
+    let bucket = Bucket::open(broker, &broker.names.state_bucket()).await?;
+    Ok(Shared {
+        topology: read(&bucket, subject::TOPOLOGY).await?,
+        halt: read(&bucket, subject::HALT).await?,
+    })
+}
+
+async fn read<T: DeserializeOwned>(bucket: &Bucket, key: &str) -> Result<Option<T>> {
+    let entry = bucket.get(key).await?;
+    let value = entry.map(|entry| wire::decode(&entry.value)).transpose();
+    value.with_context(|| format!("the key {key} of the state bucket is not understood"))
 }

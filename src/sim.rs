@@ -28,7 +28,7 @@
 //! ```
 //!
 //! `ok`: no rule was broken. `sent`: dispatches numbered, delivered or not. `delivered_seq`: the highest
-//! sequence that a socket took. `state`: `live` with a socket, `ready_no_socket` while it can be resumed,
+//! sequence that was handed to a socket. `state`: `live` with a socket, `ready_no_socket` while it can be resumed,
 //! `ended`. `end_reason`: `closed_by_client`, `expired`, `invalidated`, `token_reset`. Times are Unix
 //! milliseconds. A session that identified is in `ready` when it was granted, READY follows at once.
 //!
@@ -59,6 +59,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::sim::SimOptions;
 use hub::Hub;
 
+mod admission;
 mod answer;
 mod connection;
 mod control;
@@ -67,6 +68,7 @@ mod event;
 mod fault;
 mod frame;
 mod gateway;
+mod guild;
 mod happening;
 mod hub;
 mod limits;

@@ -1,15 +1,19 @@
 //! Streams and buckets as data: created where they are missing; where they differ, the difference
 //! is named and the process stops. Nobody's stream is changed silently.
 
+mod standing;
+
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use async_nats::jetstream::{
     ErrorCode,
     context::GetStreamErrorKind,
+    kv,
     stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
 };
 
+pub use self::standing::Standing;
 use super::{Broker, bucket};
 use crate::{
     config::{self, Storage},
@@ -26,53 +30,54 @@ pub async fn buckets(
     stream: &config::Stream,
     lease: &config::Lease,
 ) -> Result<()> {
-    let replicas = stream.replicas.0 as usize;
-    let (leases, state) = (broker.names.lease_bucket(), broker.names.state_bucket());
-    for (name, max_age) in [(leases, lease.ttl.0), (state, Duration::ZERO)] {
-        let wanted = bucket::config(&name, max_age, replicas);
-        let found = match broker.jetstream.get_stream(format!("KV_{name}")).await {
-            Ok(found) => found.cached_info().config.clone(),
-            Err(error) if missing(&error) => {
-                match broker.jetstream.create_key_value(wanted).await {
-                    Ok(_) => continue,
-                    // Another process was first: look again, it may differ.
-                    Err(_) => broker
-                        .jetstream
-                        .get_stream(format!("KV_{name}"))
-                        .await
-                        .with_context(|| format!("cannot create the bucket {name}"))?
-                        .cached_info()
-                        .config
-                        .clone(),
-                }
+    for wanted in wanted_buckets(&broker.names, stream, lease) {
+        let name = wanted.bucket.clone();
+        if found(broker, &format!("KV_{name}")).await?.is_none()
+            && let Err(error) = broker.jetstream.create_key_value(wanted.clone()).await
+        {
+            // Another process may have been first: then it is there, and is looked at below.
+            if found(broker, &format!("KV_{name}")).await?.is_none() {
+                return Err(error).with_context(|| format!("cannot create the bucket {name}"));
             }
-            Err(error) => return Err(error).context("cannot look for the buckets"),
-        };
-        let mut differences = Vec::new();
-        differ(
-            &mut differences,
-            "max_age",
-            &max_age,
-            &found.max_age,
-            "lease.ttl",
-        );
-        differ(
-            &mut differences,
-            "replicas",
-            &replicas,
-            &found.num_replicas,
-            "stream.replicas",
-        );
-        differ(
-            &mut differences,
-            "history",
-            &1,
-            &found.max_messages_per_subject,
-            "",
-        );
-        refuse("bucket", &name, &differences)?;
+        }
+        compare_bucket(broker, &wanted).await?.refuse("bucket")?;
     }
     Ok(())
+}
+
+/// How each bucket stands to the configuration; creates none.
+///
+/// # Errors
+/// NATS away, or silent.
+pub async fn bucket_standings(
+    broker: &Broker,
+    stream: &config::Stream,
+    lease: &config::Lease,
+) -> Result<Vec<Standing>> {
+    let mut differences = Vec::new();
+    for wanted in wanted_buckets(&broker.names, stream, lease) {
+        differences.push(compare_bucket(broker, &wanted).await?);
+    }
+    Ok(differences)
+}
+
+fn wanted_buckets(
+    names: &Names,
+    stream: &config::Stream,
+    lease: &config::Lease,
+) -> [kv::Config; 2] {
+    let replicas = stream.replicas.0 as usize;
+    let leases = bucket::config(&names.lease_bucket(), lease.ttl.0, replicas);
+    let state = bucket::config(&names.state_bucket(), Duration::ZERO, replicas);
+    [leases, state]
+}
+
+async fn compare_bucket(broker: &Broker, wanted: &kv::Config) -> Result<Standing> {
+    let name = wanted.bucket.clone();
+    let Some(found) = found(broker, &format!("KV_{name}")).await? else {
+        return Ok(Standing::Missing { name });
+    };
+    Ok(Standing::of_bucket(wanted, &found))
 }
 
 /// Creates the event streams of a layout, or says how what is there differs.
@@ -82,20 +87,50 @@ pub async fn buckets(
 pub async fn streams(broker: &Broker, stream: &config::Stream, layout: &Layout) -> Result<()> {
     for wanted in wanted_streams(&broker.names, stream, layout) {
         let name = wanted.name.clone();
-        let found = match broker.jetstream.get_stream(&name).await {
-            Ok(found) => found.cached_info().config.clone(),
-            Err(error) if missing(&error) => {
-                // Where another process is first with the same configuration, this is no error.
-                let created = broker.jetstream.create_stream(wanted.clone()).await;
-                created.with_context(|| format!("cannot create the stream {name}"))?;
-                tracing::info!(stream = name, "created the stream {name}");
-                continue;
-            }
-            Err(error) => return Err(error).context("cannot look for the streams"),
-        };
-        refuse("stream", &name, &stream_differences(&wanted, &found))?;
+        let standing = compare_stream(broker, &wanted).await?;
+        if let Standing::Missing { .. } = standing {
+            // Where another process is first with the same configuration, this is no error.
+            let created = broker.jetstream.create_stream(wanted).await;
+            created.with_context(|| format!("cannot create the stream {name}"))?;
+            tracing::info!(stream = name, "created the stream {name}");
+        } else {
+            standing.refuse("stream")?;
+        }
     }
     Ok(())
+}
+
+/// How each event stream of a layout stands to the configuration; creates none.
+///
+/// # Errors
+/// NATS away, or silent.
+pub async fn stream_standings(
+    broker: &Broker,
+    stream: &config::Stream,
+    layout: &Layout,
+) -> Result<Vec<Standing>> {
+    let mut differences = Vec::new();
+    for wanted in wanted_streams(&broker.names, stream, layout) {
+        differences.push(compare_stream(broker, &wanted).await?);
+    }
+    Ok(differences)
+}
+
+async fn compare_stream(broker: &Broker, wanted: &StreamConfig) -> Result<Standing> {
+    let name = wanted.name.clone();
+    let found = found(broker, &name).await?;
+    Ok(match found {
+        None => Standing::Missing { name },
+        Some(found) => Standing::of_stream(wanted, &found),
+    })
+}
+
+async fn found(broker: &Broker, stream: &str) -> Result<Option<StreamConfig>> {
+    match broker.jetstream.get_stream(stream).await {
+        Ok(found) => Ok(Some(found.cached_info().config.clone())),
+        Err(error) if missing(&error) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot look for {stream}")),
+    }
 }
 
 /// The streams that a layout needs.
@@ -121,6 +156,8 @@ pub fn wanted_streams(
                 Storage::Memory => StorageType::Memory,
             },
             allow_direct: true,
+            // Ignored by a server before 2.12, where every message is published alone.
+            allow_atomic_publish: true,
             deny_delete: true,
             deny_purge: true,
             max_messages: -1,
@@ -140,95 +177,6 @@ fn subjects(names: &Names, layout: &Layout, partition: u32, partitions: u32) -> 
         .flat_map(|group| layout.shards_of(group))
         .map(|shard| names.shard(shard))
         .collect()
-}
-
-/// What differs between a stream as wanted and as found; empty: nothing that matters.
-pub fn stream_differences(wanted: &StreamConfig, found: &StreamConfig) -> Vec<String> {
-    let mut differences = Vec::new();
-    let list = &mut differences;
-    differ(
-        list,
-        "subjects",
-        &wanted.subjects,
-        &found.subjects,
-        "fleet.name, stream.partitions",
-    );
-    differ(list, "retention", &wanted.retention, &found.retention, "");
-    differ(list, "discard", &wanted.discard, &found.discard, "");
-    differ(
-        list,
-        "max_age",
-        &wanted.max_age,
-        &found.max_age,
-        "stream.max_age",
-    );
-    differ(
-        list,
-        "max_bytes",
-        &wanted.max_bytes,
-        &found.max_bytes,
-        "stream.max_bytes",
-    );
-    differ(
-        list,
-        "replicas",
-        &wanted.num_replicas,
-        &found.num_replicas,
-        "stream.replicas",
-    );
-    differ(
-        list,
-        "storage",
-        &wanted.storage,
-        &found.storage,
-        "stream.storage",
-    );
-    let windows = (&wanted.duplicate_window, &found.duplicate_window);
-    differ(
-        list,
-        "duplicate_window",
-        windows.0,
-        windows.1,
-        "stream.duplicate_window",
-    );
-    differ(
-        list,
-        "allow_direct",
-        &wanted.allow_direct,
-        &found.allow_direct,
-        "",
-    );
-    differences
-}
-
-fn differ<T: PartialEq + std::fmt::Debug>(
-    list: &mut Vec<String>,
-    field: &str,
-    wanted: &T,
-    found: &T,
-    key: &str,
-) {
-    if wanted != found {
-        let key = if key.is_empty() {
-            String::new()
-        } else {
-            format!(" (key {key})")
-        };
-        list.push(format!(
-            "{field} is {found:?}, this configuration wants {wanted:?}{key}"
-        ));
-    }
-}
-
-fn refuse(kind: &str, name: &str, differences: &[String]) -> Result<()> {
-    if differences.is_empty() {
-        return Ok(());
-    }
-    bail!(
-        "the {kind} {name} is there and differs: {}. Change the configuration to what is there, or \
-         the {kind} itself (`nats stream edit`); it is not changed silently",
-        differences.join("; ")
-    )
 }
 
 fn missing(error: &async_nats::jetstream::context::GetStreamError) -> bool {
@@ -255,19 +203,5 @@ mod tests {
             subjects(&names, &LAYOUT, 1, 2),
             ["discord.2.*", "discord.3.*"]
         );
-    }
-
-    #[test]
-    fn a_difference_is_named_with_its_key() {
-        let config = config::Stream::default();
-        let wanted = &wanted_streams(&Names::new("discord"), &config, &LAYOUT)[0];
-        assert!(stream_differences(wanted, wanted).is_empty());
-        let found = StreamConfig {
-            max_age: Duration::from_secs(1),
-            ..wanted.clone()
-        };
-        let differences = stream_differences(wanted, &found);
-        assert_eq!(differences.len(), 1);
-        assert!(differences[0].contains("stream.max_age"), "{differences:?}");
     }
 }

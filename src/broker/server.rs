@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -77,6 +77,17 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Returns when it has ended, asked or not.
+    ///
+    /// # Errors
+    /// Where the operating system does not tell.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        self.child
+            .wait()
+            .await
+            .context("cannot wait for nats-server")
     }
 
     /// Asks it to end and waits until it has; kills it after `limit`.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use figment::{
-    Figment, Profile,
-    providers::{Env, Format as _, Serialized, Toml},
+    Figment, Metadata, Profile, Provider,
+    providers::{Env, Format as _, Toml},
     value::{Dict, Map, Value},
 };
 
@@ -43,7 +43,7 @@ pub fn load(sources: &Sources) -> Result<Config, Faults> {
     }
     if file.is_file() {
         let toml = Toml::file_exact(&file);
-        if let Err(error) = figment::Provider::data(&toml) {
+        if let Err(error) = toml.data() {
             return Err(Faults(vec![whole_file(&file, error.kind.to_string())]));
         }
         figment = figment.merge(toml);
@@ -58,9 +58,24 @@ pub fn load(sources: &Sources) -> Result<Config, Faults> {
         .merge(known_variable("NATS_URL", "nats.url"))
         .merge(known_variable("NATS_CREDS", "nats.creds"));
     for (key, value) in &sources.flags {
-        figment = figment.merge(Serialized::global(key, value));
+        figment = figment.merge(Flag(key, value));
     }
     read(&figment)
+}
+
+/// One `--set`, read as the environment is: what looks like a number is one.
+struct Flag<'a>(&'a str, &'a str);
+
+impl Provider for Flag<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("--set")
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let Ok(value) = self.1.parse::<Value>();
+        let dict = figment::util::nest(self.0, value).into_dict();
+        Ok(Profile::Global.collect(dict.unwrap_or_default()))
+    }
 }
 
 /// Reads the configuration from layers already merged.
@@ -99,7 +114,7 @@ fn whole_file(file: &Path, reason: String) -> Fault {
 }
 
 fn unknown_keys(reader: &mut Reader<'_>) {
-    let data: Map<Profile, Dict> = figment::Provider::data(reader.figment).unwrap_or_default();
+    let data: Map<Profile, Dict> = reader.figment.data().unwrap_or_default();
     let sections = data.into_values().flatten();
     for (section, value) in sections {
         let Some((_, keys)) = Config::SECTIONS.iter().find(|(name, _)| *name == section) else {

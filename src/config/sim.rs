@@ -36,7 +36,8 @@ pub struct SimOptions {
         help_heading = "Serving"
     )]
     pub tls_key: Option<PathBuf>,
-    /// The one bot token that is right; another answers 401 over REST and 4004 on the gateway
+    /// The one bot token that is right (`simulated` unless given); another answers 401 over REST and
+    /// 4004 on the gateway
     #[arg(long, default_value = "simulated", value_parser = secret, hide_default_value = true,
           help_heading = "Serving")]
     pub token: SecretString,

@@ -145,6 +145,10 @@ impl Asking {
         let Some(waiting) = &mut self.waiting else {
             return false;
         };
+        // NATS says so itself where no coordinator listens; the next ask follows in a second.
+        if message.status == Some(async_nats::StatusCode::NO_RESPONDERS) {
+            return false;
+        }
         let reply = match wire::decode::<Reply>(&message.payload) {
             Ok(reply) => reply,
             Err(error) => {

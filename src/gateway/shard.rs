@@ -22,7 +22,7 @@ use super::{
     pace::{Overdue, Pace},
     peek,
     session::KeepClock,
-    socket::{Polled, Socket},
+    socket::{Polled, Socket, valid},
     track::Session,
 };
 use crate::{
@@ -36,6 +36,8 @@ pub use self::intake::{Sink, Take};
 
 /// Between two polls of a shard that reads slowly because the buffer is full.
 const SLOW_POLL: Duration = Duration::from_millis(50);
+/// How soon a shard that waits for something without a sound looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Acks younger than this show that NATS is there.
 const ACKS_COUNT_FOR_MS: u64 = 3_000;
 
@@ -105,6 +107,7 @@ impl Shard {
             socket: None,
             mode: Mode::Running,
             poll_from: now,
+            polled: false,
             rng: SmallRng::from_rng(&mut rand::rng()),
             shard: self,
         };
@@ -121,19 +124,17 @@ struct Run {
     intake: Intake,
     socket: Option<Socket>,
     mode: Mode,
+    /// Polling before this moment would fill a full buffer.
     poll_from: Instant,
+    /// Something was read since the buffer was looked at.
+    polled: bool,
     rng: SmallRng,
 }
 
 impl Run {
     async fn run(&mut self) -> End {
         loop {
-            if !self
-                .shard
-                .held
-                .borrow()
-                .is_some_and(|held| held.valid(clock::boottime()))
-            {
+            if !valid(&self.shard.held) {
                 return End::LeaseLost;
             }
             if self.intake.closed() {
@@ -144,6 +145,7 @@ impl Run {
                 return end;
             }
             self.make_room(now);
+            self.polled = false;
             self.connect(now);
             self.shard.asking.ask();
             self.show();
@@ -159,7 +161,9 @@ impl Run {
                     }
                 }
                 Wake::Stop => {
-                    if self.socket.as_ref().is_none_or(Socket::is_disconnected) {
+                    // What a parking shard left unread must not be followed by what comes later.
+                    let parking = self.mode == Mode::Parking;
+                    if parking || self.socket.as_ref().is_none_or(Socket::is_disconnected) {
                         return End::Stopped;
                     }
                     self.close(Mode::Stopping, now);
@@ -183,32 +187,36 @@ impl Run {
             ..
         } = &mut self.shard;
         let connected = self.socket.is_some();
+        let watched = held.clone();
         let socket = self.socket.as_mut().filter(|_| open);
         let polled = pin!(async {
             match socket {
-                Some(socket) => socket.next().await,
+                Some(socket) => socket.next(&watched).await,
                 None => std::future::pending().await,
             }
         });
         tokio::select! {
-                   biased;
-                   () = stop.cancelled(), if self.mode != Mode::Stopping => Wake::Stop,
-                   polled = polled => {
-        asking.after_poll();
-        Wake::Polled(polled)
+            biased;
+            () = stop.cancelled(), if self.mode != Mode::Stopping => Wake::Stop,
+            polled = polled => {
+                asking.after_poll();
+                Wake::Polled(polled)
+            }
+            Some(answer) = asking.answers.next() => {
+                if asking.on_answer(&answer) { Wake::Leave } else { Wake::Other }
+            }
+            Ok(()) = leader.changed() => {
+                asking.on_leader();
+                Wake::Other
+            }
+            Ok(()) = topology.changed() => {
+                self.intake.choose(topology.borrow_and_update().clone());
+                Wake::Other
+            }
+            Ok(()) = held.changed() => Wake::Other,
+            Ok(()) = gateway_url.changed(), if !connected => Wake::Other,
+            () = tokio::time::sleep_until(wake) => Wake::Other,
         }
-                   Some(answer) = asking.answers.next() => {
-                       if asking.on_answer(&answer) { Wake::Leave } else { Wake::Other }
-                   }
-                   Ok(()) = leader.changed() => { asking.on_leader(); Wake::Other }
-                   Ok(()) = topology.changed() => {
-                       self.intake.choose(topology.borrow_and_update().clone());
-                       Wake::Other
-                   }
-                   Ok(()) = held.changed() => Wake::Other,
-                   Ok(()) = gateway_url.changed(), if !connected => Wake::Other,
-                   () = tokio::time::sleep_until(wake) => Wake::Other,
-               }
     }
 
     /// Leave came: check its age, fire, poll, with no await that waits between; then confirm.
@@ -216,8 +224,7 @@ impl Run {
         let Some(socket) = self.socket.as_mut() else {
             return Wake::Other;
         };
-        let held = *self.shard.held.borrow();
-        if !held.is_some_and(|held| held.valid(clock::boottime())) {
+        if !valid(&self.shard.held) {
             return Wake::Other;
         }
         let Some(confirm) = self.shard.asking.fire() else {
@@ -231,6 +238,7 @@ impl Run {
 
     fn polled(&mut self, polled: Polled) -> Option<End> {
         let now = clock::now();
+        self.polled = true;
         let mut end = None;
         match polled {
             Polled::Item(Ok(Frame::Text(text))) => self.text(text, now),
@@ -243,6 +251,7 @@ impl Run {
             }
             Polled::Item(Err(error)) => self.failed(error, now),
             Polled::State => {}
+            Polled::Unleased => return Some(End::LeaseLost),
             Polled::End => end = Some(End::Fatal(0)),
         }
         if let Some(socket) = &self.socket {
@@ -314,6 +323,7 @@ impl Run {
     /// Steps that take too long.
     fn limits(&mut self, now: Instant) -> Option<End> {
         let shard = self.shard.id;
+        self.socket.as_ref()?;
         match self.pace.overdue(now)? {
             Overdue::Rebuild(_) if self.mode == Mode::Stopping => return Some(End::Stopped),
             Overdue::Rebuild(_) if self.mode == Mode::Parking => {
@@ -337,9 +347,8 @@ impl Run {
     fn make_room(&mut self, now: Instant) {
         let acks = clock::unix_ms().saturating_sub(self.intake.last_ack_ms()) < ACKS_COUNT_FOR_MS;
         match (self.mode, self.intake.budget().reading(acks)) {
-            (Mode::Running, Reading::Slowly) if now >= self.poll_from => {
-                self.poll_from = now + SLOW_POLL;
-            }
+            // One frame was read: the next one waits.
+            (Mode::Running, Reading::Slowly) if self.polled => self.poll_from = now + SLOW_POLL,
             (Mode::Running, Reading::Park) => {
                 let shard = self.shard.id;
                 tracing::warn!(%shard, "the buffer is full and NATS is away: shard {shard} parks");
@@ -433,13 +442,25 @@ impl Run {
             .map(|held| now + held.until.since(boottime));
         let gate = self.pace.open_from().max(self.poll_from);
         let gate = (gate > now).then_some(gate);
-        // A parked shard looks for room; a connecting one for its URL.
-        let look = (self.mode == Mode::Parked || self.socket.is_none())
-            .then(|| now + Duration::from_millis(200));
-        [asking, until, gate, look, self.pace.next_wakeup()]
+        // Without a socket it looks for room, or for a URL; with one, at its limits.
+        let soon = now + LOOK_AGAIN;
+        let limit = if self.socket.is_some() {
+            self.pace.next_wakeup()
+        } else {
+            Some(soon)
+        };
+        // A resume point that is due waits until everything is stored.
+        let keep = Some(if self.keep.next() > now {
+            self.keep.next()
+        } else {
+            soon
+        });
+        let wakes = [asking, until, gate, limit, keep];
+        wakes
             .into_iter()
             .flatten()
-            .fold(self.keep.next(), Instant::min)
+            .min()
+            .unwrap_or(soon)
             .max(now + Duration::from_millis(1))
     }
 }

@@ -7,12 +7,14 @@ use std::{
 };
 
 use futures_util::Stream;
+use tokio::sync::watch;
 use twilight_gateway::{
     CloseFrame, Config, ConfigBuilder, Message, Session, Shard, ShardId, ShardState,
     error::ReceiveMessageError,
 };
 
 use super::{ask::Slot, track};
+use crate::{clock, lease::Held};
 
 /// One twilight shard.
 pub struct Socket {
@@ -28,6 +30,8 @@ pub enum Polled {
     State,
     /// A fatal close code: no more.
     End,
+    /// The lease ended: nothing was polled.
+    Unleased,
 }
 
 impl Socket {
@@ -52,9 +56,17 @@ impl Socket {
         Self { shard, state }
     }
 
-    /// Polls until something happens.
-    pub async fn next(&mut self) -> Polled {
-        poll_fn(|cx| self.poll(cx)).await
+    /// Polls until something happens, and looks at the lease before every poll: one poll of a
+    /// process that slept would steal the session from its successor.
+    pub async fn next(&mut self, held: &watch::Receiver<Option<Held>>) -> Polled {
+        poll_fn(|cx| {
+            if valid(held) {
+                self.poll(cx)
+            } else {
+                Poll::Ready(Polled::Unleased)
+            }
+        })
+        .await
     }
 
     /// Polls once, without waiting.
@@ -106,6 +118,12 @@ impl Socket {
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+/// True while the lease may be used.
+pub fn valid(held: &watch::Receiver<Option<Held>>) -> bool {
+    held.borrow()
+        .is_some_and(|held| held.valid(clock::boottime()))
 }
 
 /// twilight panics inside `next()` on a URL that does not parse: Discord's word is checked first.

@@ -2,6 +2,7 @@
 
 use super::event::{Event, intent};
 use super::frame::{Members, OneOrMany, Voice};
+use super::guild;
 use super::object::{self, list, put};
 use super::session::Session;
 use super::world::{BOT_ID, Guild};
@@ -58,7 +59,7 @@ pub(super) fn guild_create(session: &Session, guild: &Guild, out: &mut String) {
         // Above the threshold only who is online or otherwise of note.
         true => (members / 10).clamp(1, 2000),
     };
-    object::guild(
+    guild::write(
         out,
         guild,
         listed,
@@ -79,7 +80,7 @@ pub(super) fn huge_guild(session: &Session, bytes: usize, out: &mut String) {
         roles: 5,
         threads: 0,
     };
-    object::guild(out, &guild, 0, 0, false);
+    guild::write(out, &guild, 0, 0, false);
     out.pop();
     out.push_str(r#","description_of_the_simulator":""#);
     let filler = "the quick brown fox jumps over the lazy dog ";

@@ -132,7 +132,7 @@ fn piece(shared: &Shared, index: usize, started_ms: u64) -> Option<String> {
             session.rows.piece(index)?,
             session.identity.id.clone(),
             session.identity.shard,
-            session.delivered,
+            session.delivered(),
         )
     };
     let mut text = String::with_capacity(rows.len() * 200);

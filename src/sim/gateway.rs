@@ -46,7 +46,7 @@ impl Peer {
             let interval = self.hub.options.heartbeat_interval_ms;
             let hello =
                 format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{interval}}}}}"#);
-            if self.outbox.push(&hello.into(), 0).is_err() {
+            if self.outbox.push(&hello.into()).is_err() {
                 return End::Gone;
             }
         }
@@ -68,10 +68,7 @@ impl Peer {
                 () = &mut stopped => Err(End::Told(Some(1001))),
                 frame = stream.next() => self.on_frame(frame),
                 () = self.mailbox.rung() => self.on_orders(stream),
-                written = self.outbox.pump(), if writable => match written {
-                    Ok(seq) => { self.on_written(seq); Ok(()) }
-                    Err(_) => Err(End::Gone),
-                },
+                written = self.outbox.pump(), if writable => written.map_err(|_| End::Gone),
                 () = &mut timer => self.on_time(clock::now()),
             };
             if let Err(end) = step {
@@ -140,11 +137,9 @@ impl Peer {
             End::Told(code) => code,
         };
         self.outbox.push_close(code);
-        let session = self.session.take();
         let polite = async {
-            if let (Ok(seq), Some(session)) = (self.outbox.pump().await, session) {
-                let mut session = session.lock();
-                session.delivered = session.delivered.max(seq);
+            if self.outbox.pump().await.is_err() {
+                return;
             }
             for _ in 0..limits::MOST_FRAMES_AFTER_CLOSE {
                 if !matches!(stream.next().await, Some(Ok(_))) {

@@ -84,6 +84,9 @@ impl Hub {
         scratch: &mut String,
         write: impl FnOnce(&mut Session, &mut String),
     ) {
+        if session.ended.is_some() {
+            return;
+        }
         let at = clock::unix_ms().saturating_sub(self.started_ms);
         session.dispatch(event, at, scratch, write);
         self.sent.fetch_add(1, Ordering::Relaxed);

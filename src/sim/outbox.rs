@@ -19,11 +19,8 @@ use super::transport::Transport;
 pub(super) struct Outbox {
     pub(super) transport: Transport,
     sink: SplitSink<WebSocket, Message>,
-    /// Messages with the sequence that each completes; 0 for what is no dispatch.
-    queue: VecDeque<(Message, u64)>,
+    queue: VecDeque<Message>,
     unflushed: bool,
-    /// Highest sequence handed to the socket.
-    written: u64,
 }
 
 impl Outbox {
@@ -33,24 +30,19 @@ impl Outbox {
             sink,
             queue: VecDeque::new(),
             unflushed: false,
-            written: 0,
         }
     }
 
-    /// Queues a payload; `seq` is 0 for what is no dispatch.
-    pub(super) fn push(&mut self, payload: &Bytes, seq: u64) -> io::Result<()> {
+    /// Queues a payload.
+    pub(super) fn push(&mut self, payload: &Bytes) -> io::Result<()> {
         let queue = &mut self.queue;
         self.transport
-            .encode(payload, |message| queue.push_back((message, 0)))?;
-        if let Some((_, completes)) = queue.back_mut() {
-            *completes = seq;
-        }
-        Ok(())
+            .encode(payload, |message| queue.push_back(message))
     }
 
     /// Queues a message that no client can decode.
     pub(super) fn push_garbage(&mut self) {
-        self.queue.push_back((self.transport.garbage(), 0));
+        self.queue.push_back(self.transport.garbage());
     }
 
     /// Queues a close frame.
@@ -59,28 +51,26 @@ impl Outbox {
             code,
             reason: reason(code).into(),
         });
-        self.queue.push_back((Message::Close(frame), 0));
+        self.queue.push_back(Message::Close(frame));
     }
 
-    /// Writes everything; the highest sequence of this connection that the socket took. May be dropped
-    /// at any await and called again: nothing is lost or written twice.
-    pub(super) async fn pump(&mut self) -> Result<u64, axum::Error> {
+    /// Writes everything. May be dropped at any await and called again: nothing is lost or written twice.
+    pub(super) async fn pump(&mut self) -> Result<(), axum::Error> {
         while !self.queue.is_empty() {
             poll_fn(|cx| {
                 let mut sink = Pin::new(&mut self.sink);
                 ready!(sink.as_mut().poll_ready(cx))?;
-                let Some((message, seq)) = self.queue.pop_front() else {
+                let Some(message) = self.queue.pop_front() else {
                     return Ok(()).into();
                 };
                 self.unflushed = true;
-                self.written = self.written.max(seq);
                 sink.start_send(message).into()
             })
             .await?;
         }
         self.sink.flush().await?;
         self.unflushed = false;
-        Ok(self.written)
+        Ok(())
     }
 
     /// Whether anything waits to be written.

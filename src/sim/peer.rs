@@ -157,22 +157,20 @@ impl Peer {
         match batch {
             Batch::Next(next) => {
                 for (seq, payload) in next {
-                    self.outbox.push(&payload, seq).map_err(|_| End::Dropped)?;
+                    self.outbox.push(&payload).map_err(|_| End::Dropped)?;
                     self.cursor = seq;
                 }
                 Ok(())
             }
-            Batch::TooSlow => Err(End::Told(Some(4000))),
+            Batch::TooSlow => {
+                tracing::info!(
+                    shard = self.shard,
+                    "a client read too slowly for its replay buffer"
+                );
+                Err(End::Told(Some(4000)))
+            }
             // An order says why; it is on its way.
             Batch::NotYours => Ok(()),
-        }
-    }
-
-    /// The socket took everything up to `seq`.
-    pub(super) fn on_written(&self, seq: u64) {
-        if let Some(session) = &self.session {
-            let mut session = session.lock();
-            session.delivered = session.delivered.max(seq);
         }
     }
 
@@ -280,7 +278,7 @@ impl Peer {
 
     pub(super) fn say(&mut self, payload: &'static str) -> Result<(), End> {
         self.outbox
-            .push(&Bytes::from_static(payload.as_bytes()), 0)
+            .push(&Bytes::from_static(payload.as_bytes()))
             .map_err(|_| End::Dropped)
     }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::admission::{self, Admission, Caller};
 use super::dice::Dice;
-use super::event::intent;
 use super::frame::{Identify, Resume};
 use super::limits::{AllMembers, Concurrency, Daily};
-use super::mailbox::{Mailbox, Order};
+use super::mailbox::Order;
 use super::record::{Limit, Rows};
 use super::refusal::Refusal;
 use super::session::{Bounds, Identity, NoReplay, Session};
@@ -49,24 +49,6 @@ pub(super) struct Registry {
     token_valid: bool,
     record: Arc<Limit>,
     nonce: u64,
-}
-
-/// Who asks: a connection and how to reach it.
-#[derive(Debug)]
-pub(super) struct Caller {
-    pub(super) connection: u64,
-    pub(super) mailbox: Arc<Mailbox>,
-}
-
-/// The answer to an IDENTIFY or a RESUME.
-#[derive(Debug)]
-pub(super) enum Admission {
-    /// The session is the caller's.
-    Granted(Arc<Shared>),
-    /// Op 9 with `d:false`.
-    Invalid,
-    /// Close.
-    Refused(Refusal),
 }
 
 impl Registry {
@@ -123,13 +105,14 @@ impl Registry {
         now: Instant,
         at_ms: u64,
     ) -> Admission {
-        let (shard, shards, intents) = match self.check(ask) {
-            Ok(checked) => checked,
-            Err(refusal) => {
-                self.refuse(now);
-                return Admission::Refused(refusal);
-            }
-        };
+        let (shard, shards, intents) =
+            match admission::check(ask, &self.options, self.knows(&ask.token)) {
+                Ok(checked) => checked,
+                Err(refusal) => {
+                    self.refuse(now);
+                    return Admission::Refused(refusal);
+                }
+            };
         if let Err(ago) = self.concurrency.admit(shard, now) {
             let detail = format!(
                 "bucket {} was used {} ms before",
@@ -193,10 +176,11 @@ impl Registry {
             }
         }
         let shard = session.identity.shard;
-        if ask.seq > session.delivered {
+        if ask.seq > session.delivered() {
             let detail = format!(
                 "resume at {}, but only {} was ever written to a socket",
-                ask.seq, session.delivered
+                ask.seq,
+                session.delivered()
             );
             self.log.add("sequence_ahead", Some(shard), at_ms, detail);
         }
@@ -242,41 +226,6 @@ impl Registry {
     /// The sessions that have not ended.
     pub(super) fn live(&self) -> impl Iterator<Item = &Arc<Shared>> {
         self.live.values()
-    }
-
-    fn check(&self, ask: &Identify) -> Result<(u32, u32, u64), Refusal> {
-        if !self.knows(&ask.token) {
-            return Err(Refusal::of(4004, "wrong_token", "identify"));
-        }
-        let (shard, shards) = match &ask.shard {
-            None | Some(serde_json::Value::Null) => (0, 1),
-            Some(pair) => serde_json::from_value::<(u32, u32)>(pair.clone())
-                .ok()
-                .filter(|(shard, shards)| {
-                    shard < shards && shards.is_multiple_of(self.options.shard_multiple)
-                })
-                .ok_or_else(|| Refusal::of(4010, "bad_shard", format!("shard {pair}")))?,
-        };
-        if shards < self.options.min_shards {
-            let detail = format!(
-                "{shards} shards, at least {} are needed",
-                self.options.min_shards
-            );
-            return Err(Refusal::of(4011, "sharding_required", detail));
-        }
-        let intents = ask
-            .intents
-            .as_u64()
-            .filter(|bits| bits & !intent::ALL == 0)
-            .ok_or_else(|| Refusal::of(4013, "bad_intents", format!("intents {}", ask.intents)))?;
-        if intents & self.options.disallow_intents != 0 {
-            return Err(Refusal::of(
-                4014,
-                "disallowed_intents",
-                format!("intents {intents}"),
-            ));
-        }
-        Ok((shard, shards, intents))
     }
 
     fn create(
@@ -355,3 +304,116 @@ impl Registry {
 
 /// Why a session ended that its client closed.
 pub(super) const CLOSED_BY_CLIENT: &str = "closed_by_client";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sim::Span;
+    use serde_json::json;
+
+    fn registry(change: impl FnOnce(&mut SimOptions)) -> (Registry, Instant) {
+        let mut options = SimOptions {
+            guilds_per_shard: 1,
+            ..SimOptions::default()
+        };
+        change(&mut options);
+        let now = crate::clock::now();
+        let record = Arc::new(Limit::new(1000));
+        (Registry::new(Arc::new(options), record, 1, now), now)
+    }
+
+    fn ask(shard: u32, shards: u32) -> Identify {
+        let d = json!({ "token": "Bot simulated", "properties": {}, "intents": 1, "shard": [shard, shards] });
+        serde_json::from_value(d).unwrap()
+    }
+
+    fn caller(connection: u64) -> Caller {
+        Caller {
+            connection,
+            mailbox: Arc::default(),
+        }
+    }
+
+    fn granted(admission: Admission) -> Arc<Shared> {
+        match admission {
+            Admission::Granted(session) => session,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_refused_identify_costs_nothing_of_the_day() {
+        let (mut registry, now) = registry(|_| ());
+        granted(registry.identify(&ask(0, 32), caller(1), now, 0));
+        let second = registry.identify(&ask(16, 32), caller(2), now, 0);
+        assert!(matches!(second, Admission::Invalid));
+        assert_eq!(registry.identifies_left(now).0, 999);
+        assert_eq!(registry.log.count, 1);
+        let later = now + Duration::from_secs(5);
+        granted(registry.identify(&ask(16, 32), caller(2), later, 0));
+        assert_eq!(registry.log.count, 1);
+    }
+
+    #[test]
+    fn a_resume_replays_to_its_caller_alone() {
+        let (mut registry, now) = registry(|_| ());
+        let session = granted(registry.identify(&ask(0, 1), caller(1), now, 0));
+        let id = session.lock().identity.id.clone();
+        let mut resume = Resume {
+            token: "simulated".to_owned(),
+            session_id: id.clone(),
+            seq: 0,
+        };
+        granted(registry.resume(&resume, caller(2), 0));
+        assert_eq!(session.lock().listener(), Some(2));
+        resume.seq = 1;
+        let Admission::Refused(refusal) = registry.resume(&resume, caller(3), 0) else {
+            panic!("granted");
+        };
+        assert_eq!(refusal.code, 4007);
+        registry.end(&id, CLOSED_BY_CLIENT, 0);
+        resume.seq = 0;
+        assert!(matches!(
+            registry.resume(&resume, caller(4), 0),
+            Admission::Invalid
+        ));
+        assert_eq!(registry.log.count, 1);
+    }
+
+    #[test]
+    fn the_knobs_of_a_resume_that_cannot_be() {
+        let (mut registry, now) = registry(|options| {
+            options.resume_wrong_token = Answer::Invalid;
+            options.resume_ahead = Answer::Invalid;
+            options.resume_while_live = Takeover::Refuse;
+            options.identify_window = Span(Duration::ZERO);
+        });
+        let session = granted(registry.identify(&ask(0, 1), caller(1), now, 0));
+        let id = session.lock().identity.id.clone();
+        for (token, seq) in [("wrong", 0), ("simulated", 9), ("simulated", 0)] {
+            let resume = Resume {
+                token: token.to_owned(),
+                session_id: id.clone(),
+                seq,
+            };
+            assert!(matches!(
+                registry.resume(&resume, caller(2), 0),
+                Admission::Invalid
+            ));
+        }
+        assert_eq!(session.lock().listener(), Some(1));
+    }
+
+    #[test]
+    fn a_reset_token_is_wrong_from_then_on() {
+        let (mut registry, now) = registry(|options| options.session_start_total = 1);
+        let session = granted(registry.identify(&ask(0, 2), caller(1), now, 0));
+        let refused = registry.identify(&ask(1, 2), caller(2), now, 7);
+        assert!(matches!(
+            refused,
+            Admission::Refused(Refusal { code: 4004, .. })
+        ));
+        assert_eq!(session.lock().ended, Some(("token_reset", 7)));
+        assert!(!registry.knows("simulated"));
+    }
+}

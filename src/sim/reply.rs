@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::admission::{Admission, Caller};
 use super::answer;
 use super::event::Event;
 use super::frame::{Identify, Members, Resume};
 use super::peer::{ACK, End, INVALID, INVALID_RESUMABLE, Peer};
 use super::refusal::Refusal;
-use super::registry::{Admission, Caller, Shared};
+use super::registry::Shared;
 use super::session::Session;
 use super::transport::Transport;
 use crate::clock;

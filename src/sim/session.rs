@@ -44,14 +44,13 @@ pub(super) struct Session {
     pub(super) identity: Identity,
     pub(super) traffic: Traffic,
     pub(super) rows: Rows,
-    /// The highest sequence ever written to a socket.
-    pub(super) delivered: u64,
     /// Guilds whose `GUILD_CREATE` was sent: they load one after the other, as the client reads.
     pub(super) loaded: usize,
     /// Why and when (Unix milliseconds) it ended.
     pub(super) ended: Option<(&'static str, u64)>,
     bounds: Bounds,
     last: u64,
+    delivered: u64,
     kept: VecDeque<(u64, Bytes)>,
     kept_bytes: usize,
     forgotten: u64,
@@ -85,11 +84,11 @@ impl Session {
             identity,
             traffic,
             rows,
-            delivered: 0,
             loaded: 0,
             ended: None,
             bounds,
             last: 0,
+            delivered: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
             forgotten: 0,
@@ -133,8 +132,9 @@ impl Session {
         self.last
     }
 
-    /// The next dispatches after `cursor` for `connection`, at most about `bytes`.
-    pub(super) fn after(&self, connection: u64, cursor: u64, bytes: usize) -> Batch {
+    /// The next dispatches after `cursor` for `connection`, at most about `bytes`. They count as
+    /// delivered from here on: how far the kernel gets with them nobody can tell.
+    pub(super) fn after(&mut self, connection: u64, cursor: u64, bytes: usize) -> Batch {
         if self.listener() != Some(connection) {
             return Batch::NotYours;
         }
@@ -143,12 +143,18 @@ impl Session {
         }
         let from = self.kept.partition_point(|(seq, _)| *seq <= cursor);
         let mut room = bytes;
-        let next = self.kept.range(from..).take_while(|(_, payload)| {
-            let fits = room > 0;
-            room = room.saturating_sub(payload.len());
-            fits
-        });
-        Batch::Next(next.cloned().collect())
+        let next: Vec<_> = self
+            .kept
+            .range(from..)
+            .take_while(|(_, payload)| {
+                let fits = room > 0;
+                room = room.saturating_sub(payload.len());
+                fits
+            })
+            .cloned()
+            .collect();
+        self.delivered = self.delivered.max(next.last().map_or(0, |(seq, _)| *seq));
+        Batch::Next(next)
     }
 
     /// Whether everything after `seq` can still be sent.
@@ -221,6 +227,11 @@ impl Session {
     /// The sequence of the last dispatch.
     pub(super) fn last(&self) -> u64 {
         self.last
+    }
+
+    /// The highest sequence ever handed to a socket.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     /// The connection that listens.
@@ -308,6 +319,7 @@ mod tests {
         assert_eq!(session.can_replay(16), Err(NoReplay::Ahead));
         assert_eq!(sequences(&session.after(1, 12, 1 << 10)), [13, 14, 15]);
         assert_eq!(sequences(&session.after(1, 5, 40)).first(), Some(&6));
+        assert_eq!(session.delivered(), 15);
         assert_eq!(session.after(1, 3, 40), Batch::TooSlow);
         assert_eq!(session.after(2, 12, 40), Batch::NotYours);
     }

@@ -184,7 +184,7 @@ fn view(session: &Session) -> SessionView {
         shards: session.identity.shards,
         started_ms: session.identity.started_ms,
         last_seq: session.last(),
-        delivered_seq: session.delivered,
+        delivered_seq: session.delivered(),
         state: match (session.ended, connected) {
             (Some(_), _) => "ended",
             (None, true) => "live",

@@ -8,6 +8,10 @@ use tracing_subscriber::{
 
 use crate::config::{Format, Log};
 
+/// What async-nats says below this repeats our own lines, and holds the URL with its password.
+/// Directives that name it win.
+const QUIET: &str = "async_nats=warn";
+
 /// Changes the level of a running process.
 #[derive(Clone)]
 pub struct Level(reload::Handle<EnvFilter, Registry>);
@@ -18,7 +22,7 @@ impl Level {
     /// # Errors
     /// Says what is wrong with the directives; the level stays.
     pub fn set(&self, directives: &str) -> Result<(), String> {
-        let filter = EnvFilter::try_new(directives).map_err(|e| e.to_string())?;
+        let filter = filter(directives)?;
         self.0.reload(filter).map_err(|e| e.to_string())
     }
 }
@@ -29,7 +33,7 @@ impl Level {
 /// Says what is wrong with the level's directives.
 pub fn install(config: &Log) -> Result<Level, String> {
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| config.level.clone());
-    let filter = EnvFilter::try_new(&wanted).map_err(|e| format!("{wanted:?}: {e}"))?;
+    let filter = filter(&wanted).map_err(|e| format!("{wanted:?}: {e}"))?;
     let (filter, handle) = reload::Layer::new(filter);
     let text = match config.format {
         Format::Text => true,
@@ -52,4 +56,8 @@ pub fn install(config: &Log) -> Result<Level, String> {
         .with(lines)
         .try_init();
     Ok(Level(handle))
+}
+
+fn filter(directives: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(format!("{QUIET},{directives}")).map_err(|e| e.to_string())
 }

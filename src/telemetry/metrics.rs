@@ -1,6 +1,9 @@
 //! Metrics: each declared once, its doc comment its HELP; rendered for Prometheus.
 
+use std::time::Duration;
+
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
 
 use super::VERSION;
 
@@ -89,3 +92,16 @@ pub fn install(fleet: &str, tables: &[&[Metric]]) -> Result<PrometheusHandle, Bu
     metrics::gauge!(BUILD_INFO.name, "version" => VERSION).set(1);
     Ok(handle)
 }
+
+/// Folds what was measured into the buckets, also where nobody scrapes: memory stays bounded.
+pub fn keep_up(handle: PrometheusHandle, closed: CancellationToken) {
+    tokio::spawn(closed.run_until_cancelled_owned(async move {
+        let mut tick = tokio::time::interval(UPKEEP_EVERY);
+        loop {
+            tick.tick().await;
+            handle.run_upkeep();
+        }
+    }));
+}
+
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);

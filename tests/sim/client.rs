@@ -105,8 +105,8 @@ impl Client {
     pub(crate) async fn identify(&mut self, shard: (u32, u32)) {
         self.send(&identify(
             "simulated",
-            json!([shard.0, shard.1]),
-            json!(ALL_INTENTS),
+            &json!([shard.0, shard.1]),
+            &json!(ALL_INTENTS),
         ))
         .await;
     }
@@ -261,7 +261,7 @@ impl Client {
     }
 }
 
-pub(crate) fn identify(token: &str, shard: Value, intents: Value) -> Value {
+pub(crate) fn identify(token: &str, shard: &Value, intents: &Value) -> Value {
     let properties = json!({ "os": "linux", "browser": "test", "device": "test" });
     json!({ "op": 2, "d": { "token": token, "properties": properties, "shard": shard, "intents": intents } })
 }

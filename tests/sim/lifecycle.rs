@@ -104,7 +104,7 @@ async fn zstd_survives_drops() {
 async fn payload_compression_mixes_plain_and_zlib() {
     let sim = Sim::start("").await;
     let mut client = Client::hello(sim.address, "").await;
-    let mut ask = identify("Bot simulated", json!([0, 1]), json!(1));
+    let mut ask = identify("Bot simulated", &json!([0, 1]), &json!(1));
     ask["d"]["compress"] = json!(true);
     client.send(&ask).await;
     client.until("READY").await;

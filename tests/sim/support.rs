@@ -166,8 +166,6 @@ impl Sim {
 /// The hash that the record carries.
 pub(crate) fn hash(payload: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, payload);
-    digest.as_ref()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let first: [u8; 16] = digest.as_ref()[..16].try_into().unwrap();
+    format!("{:032x}", u128::from_be_bytes(first))
 }

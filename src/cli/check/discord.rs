@@ -1,0 +1,161 @@
+//! Is Discord there, does it know the token, and how many identifies does it leave.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::http::{HeaderValue, StatusCode, Uri};
+use serde::Deserialize;
+
+use super::{Finding, Report};
+use crate::config::{Config, Shards};
+
+const LIMIT: Duration = Duration::from_secs(10);
+const TOKEN_HINT: &str = "DISCORD_TOKEN, or discord.token_file; the developer portal shows a bot's token once, under Bot";
+
+/// <https://discord.com/developers/docs/events/gateway#get-gateway-bot>
+#[derive(Deserialize)]
+struct GatewayBot {
+    url: String,
+    shards: u32,
+    session_start_limit: SessionStartLimit,
+}
+
+#[derive(Deserialize)]
+struct SessionStartLimit {
+    total: u32,
+    remaining: u32,
+    /// Milliseconds.
+    reset_after: u64,
+    max_concurrency: u32,
+}
+
+/// Tells how Discord is; returns how many shards it recommends, if it did.
+pub(super) async fn look(config: &Config, report: &mut Report) -> Result<Option<u32>> {
+    let token = config.discord.token.expose();
+    if token.is_empty() {
+        report.tell(&Finding::wrong(
+            "token",
+            "none is configured".to_owned(),
+            TOKEN_HINT,
+        ))?;
+        return Ok(None);
+    }
+    let api = &config.discord.api;
+    let answer = match ask(api, token).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let hint = "is discord.api right, and may this machine reach it? HTTPS_PROXY is heeded";
+            report.tell(&Finding::wrong("discord", format!("{error:#}"), hint))?;
+            return Ok(None);
+        }
+    };
+    let bot = match answer {
+        Ok(bot) => bot,
+        Err(StatusCode::UNAUTHORIZED) => {
+            let told = format!("Discord refuses the token: {api} answered 401");
+            report.tell(&Finding::wrong("token", told, TOKEN_HINT))?;
+            return Ok(None);
+        }
+        Err(status) => {
+            let told = format!("{api}/gateway/bot answered {status}");
+            report.tell(&Finding::wrong("discord", told, "wait, and check again"))?;
+            return Ok(None);
+        }
+    };
+    report.tell(&Finding::fine("token", format!("{api} knows it")))?;
+    limits(config, &bot, report)?;
+    let url = if config.discord.gateway.is_empty() {
+        &bot.url
+    } else {
+        &config.discord.gateway
+    };
+    report.tell(&match open(url).await {
+        Ok(()) => Finding::fine("gateway", format!("{url} opens a WebSocket")),
+        Err(error) => {
+            let hint = "is discord.gateway right, and may this machine reach it?";
+            Finding::wrong("gateway", format!("{url}: {error:#}"), hint)
+        }
+    })?;
+    Ok(Some(bot.shards))
+}
+
+async fn ask(api: &str, token: &str) -> Result<Result<GatewayBot, StatusCode>> {
+    let client = reqwest::Client::builder().timeout(LIMIT).build()?;
+    let mut authorization = HeaderValue::try_from(format!("Bot {token}"))?;
+    authorization.set_sensitive(true);
+    let request = client
+        .get(format!("{api}/gateway/bot"))
+        .header("authorization", authorization);
+    let answer = request.send().await?;
+    if !answer.status().is_success() {
+        return Ok(Err(answer.status()));
+    }
+    let bot = answer
+        .json()
+        .await
+        .context("the answer is not what Discord documents")?;
+    Ok(Ok(bot))
+}
+
+fn limits(config: &Config, bot: &GatewayBot, report: &mut Report) -> Result<()> {
+    let limit = &bot.session_start_limit;
+    let reserve = config.coordinator.reserve.0;
+    let told = format!(
+        "{} of {} identifies left, new ones in {} min; {} at once every 5 s",
+        limit.remaining,
+        limit.total,
+        limit.reset_after / 60_000,
+        limit.max_concurrency
+    );
+    let wanted = match config.fleet.shards {
+        Shards::Auto => bot.shards,
+        Shards::Fixed(shards) => shards,
+    };
+    let grantable = limit.remaining.saturating_sub(reserve);
+    report.tell(&if grantable < wanted {
+        let hint = "wait for the new day, or let an operator spend the reserve (coordinator.reserve)";
+        let told =
+            format!("{told}. A cold start of {wanted} shards needs more than that less the reserve of {reserve}");
+        Finding::odd("identifies", told, hint)
+    } else {
+        Finding::fine("identifies", told)
+    })?;
+    report.tell(&match config.fleet.shards {
+        Shards::Fixed(shards) if shards < bot.shards => Finding::odd(
+            "shards",
+            format!("{shards} configured, Discord recommends {}", bot.shards),
+            "fleet.shards = \"auto\", or a larger number: Discord refuses shards of more than 2,500 guilds",
+        ),
+        Shards::Fixed(shards) => Finding::fine(
+            "shards",
+            format!("{shards} configured, Discord recommends {}", bot.shards),
+        ),
+        Shards::Auto => Finding::fine("shards", format!("auto: Discord recommends {}", bot.shards)),
+    })
+}
+
+/// Opens a WebSocket as far as Discord's 101, and no further: that costs no identify.
+async fn open(url: &str) -> Result<()> {
+    let http = url.replacen("ws", "http", 1);
+    let uri: Uri = http.parse().context("not an address")?;
+    let (scheme, host) = (uri.scheme_str().unwrap_or("https"), uri.authority());
+    let host = host.context("not an address")?;
+    let client = reqwest::Client::builder()
+        .timeout(LIMIT)
+        .http1_only()
+        .build()?;
+    let answer = client
+        .get(format!("{scheme}://{host}/?v=10&encoding=json"))
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "c2hhcmRmbGVldCBjaGVjaw==")
+        .send()
+        .await?;
+    anyhow::ensure!(
+        answer.status() == StatusCode::SWITCHING_PROTOCOLS,
+        "it answered {} where a gateway opens a WebSocket",
+        answer.status()
+    );
+    Ok(())
+}

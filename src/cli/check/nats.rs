@@ -1,0 +1,163 @@
+//! Is NATS there, new enough and with JetStream; would streams and buckets fit.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Finding, Report};
+use crate::{
+    broker::{
+        self, Broker,
+        provision::{self, Standing},
+    },
+    config::{Config, Shards},
+    fleet::Layout,
+    roster,
+    subject::Names,
+    wire::topology::Topology,
+};
+
+const REACH_LIMIT: Duration = Duration::from_secs(5);
+/// Discord's own largest events; a smaller limit turns them into compressed ones, or gaps.
+const GOOD_PAYLOAD: usize = 8 << 20;
+
+/// Tells how NATS is; `recommended`: how many shards Discord recommends, if it said so.
+pub(super) async fn look(
+    config: &Config,
+    recommended: Option<u32>,
+    report: &mut Report,
+) -> Result<()> {
+    let url = broker::redacted(&broker::url(&config.nats));
+    if config.nats.url.is_empty() {
+        let told = format!("nats.url is empty: `up` starts its own server, other roles use {url}");
+        report.tell(&Finding::fine("nats", told))?;
+    }
+    let names = Names::new(config.fleet.name.0.clone());
+    let reached = async {
+        let broker = Broker::connect(&config.nats, names, "shardfleet check").await?;
+        broker.ready(REACH_LIMIT).await?;
+        anyhow::Ok(broker)
+    };
+    let broker = match reached.await {
+        Ok(broker) => broker,
+        Err(error) => {
+            let hint = "run `shardfleet up`, which starts a server, or name yours in NATS_URL";
+            return report.tell(&Finding::wrong("nats", format!("{url}: {error:#}"), hint));
+        }
+    };
+    let info = broker.client.server_info();
+    let told = format!("{url}: server {} with JetStream", info.version);
+    report.tell(&Finding::fine("nats", told))?;
+    if info.max_payload < GOOD_PAYLOAD {
+        let told = format!("takes messages of up to {} bytes", info.max_payload);
+        let hint = "max_payload: 8MB in the server's configuration: a large GUILD_CREATE is bigger";
+        report.tell(&Finding::odd("max_payload", told, hint))?;
+    }
+    if let Err(error) = broker.jetstream.query_account().await {
+        let hint = "enable JetStream for this account, and let this user publish to $JS.API.>";
+        let told = format!("no answer for this account: {error}");
+        return report.tell(&Finding::wrong("jetstream", told, hint));
+    }
+    stored(config, recommended, &broker, report).await
+}
+
+async fn stored(
+    config: &Config,
+    recommended: Option<u32>,
+    broker: &Broker,
+    report: &mut Report,
+) -> Result<()> {
+    let buckets = provision::bucket_standings(broker, &config.stream, &config.lease).await;
+    compare("buckets", buckets, report)?;
+    // Where the bucket is missing, so is the topology.
+    let shared = roster::shared(broker).await.unwrap_or_default();
+    if let Some(topology) = &shared.topology {
+        seeds(config, topology, report)?;
+    }
+    if let Some(halt) = &shared.halt {
+        let told = format!(
+            "since shard {} met {}: {}",
+            halt.shard, halt.code, halt.reason
+        );
+        let hint = "mend it, then `shardfleet resume-fleet`; a new token clears it by itself";
+        report.tell(&Finding::wrong("halted", told, hint))?;
+    }
+    let configured = match config.fleet.shards {
+        Shards::Auto => recommended,
+        Shards::Fixed(shards) => Some(shards),
+    };
+    let layout = shared
+        .topology
+        .map(|topology| topology.layout)
+        .or(configured.map(|shards| Layout {
+            generation: 1,
+            shards,
+            group_size: config.fleet.group_size.0,
+        }));
+    let Some(layout) = layout else {
+        let told = "not looked at: how many shards there are is not known yet".to_owned();
+        let hint = "mend what is wrong with Discord, or set fleet.shards to a number";
+        return report.tell(&Finding::odd("streams", told, hint));
+    };
+    let streams = provision::stream_standings(broker, &config.stream, &layout).await;
+    compare("streams", streams, report)
+}
+
+fn compare(about: &'static str, found: Result<Vec<Standing>>, report: &mut Report) -> Result<()> {
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            let hint = "does this user have permission to read them?";
+            return report.tell(&Finding::wrong(about, format!("{error:#}"), hint));
+        }
+    };
+    for standing in found {
+        report.tell(&match standing {
+            Standing::AsWanted { name } => {
+                Finding::fine(about, format!("{name} is as this configuration wants it"))
+            }
+            Standing::Missing { name } => {
+                let told = format!("{name} is not there yet: the first process creates it");
+                Finding::fine(about, told)
+            }
+            Standing::Fields { name, fields } => {
+                let told = format!("{name} differs: {}", fields.join("; "));
+                let hint = "change the configuration, or it (`nats stream edit`)";
+                Finding::wrong(about, told, hint)
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Keys of `[fleet]` seed the topology once; afterwards the file no longer counts.
+fn seeds(config: &Config, topology: &Topology, report: &mut Report) -> Result<()> {
+    let mut differing = Vec::new();
+    if let Shards::Fixed(shards) = config.fleet.shards
+        && shards != topology.layout.shards
+    {
+        differing.push(format!(
+            "fleet.shards {shards}, runs {}",
+            topology.layout.shards
+        ));
+    }
+    let sizes = (config.fleet.group_size.0, topology.layout.group_size);
+    if sizes.0 != sizes.1 {
+        differing.push(format!("fleet.group_size {}, runs {}", sizes.0, sizes.1));
+    }
+    if config.fleet.allow.0 != topology.allow || config.fleet.deny.0 != topology.deny {
+        differing.push("fleet.allow or fleet.deny".to_owned());
+    }
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let told = format!(
+        "the configuration differs from what the fleet runs: {}",
+        differing.join("; ")
+    );
+    report.tell(&Finding::odd(
+        "topology",
+        told,
+        "`shardfleet set` changes what runs",
+    ))
+}

@@ -1,0 +1,77 @@
+//! Where a run keeps its logs, its records and the server's store.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// A run's folders. What nobody asked to keep is removed with it.
+pub(super) struct Folder {
+    scratch: PathBuf,
+    evidence: PathBuf,
+    asked: bool,
+    kept: bool,
+}
+
+impl Folder {
+    /// Creates them; the evidence where it was asked for.
+    pub(super) fn create(evidence: Option<&Path>) -> Result<Self> {
+        let scratch = std::env::temp_dir().join(format!("shardfleet-demo-{}", std::process::id()));
+        let evidence_at = match evidence {
+            // Children run elsewhere: only a whole path means the same to them.
+            Some(path) => std::path::absolute(path)?,
+            None => scratch.join("evidence"),
+        };
+        let folder = Self {
+            scratch,
+            evidence: evidence_at,
+            asked: evidence.is_some(),
+            kept: false,
+        };
+        for path in [folder.store(), folder.logs()] {
+            std::fs::create_dir_all(&path)
+                .with_context(|| format!("cannot create {}", path.display()))?;
+        }
+        Ok(folder)
+    }
+
+    /// The records.
+    pub(super) fn evidence(&self) -> &Path {
+        &self.evidence
+    }
+
+    /// A log for each process.
+    pub(super) fn logs(&self) -> PathBuf {
+        self.evidence.join("logs")
+    }
+
+    /// The server's own folder.
+    pub(super) fn store(&self) -> PathBuf {
+        self.scratch.join("nats")
+    }
+
+    /// Something went wrong: what tells why must stay.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// True if the evidence outlives the run.
+    pub(super) fn stays(&self) -> bool {
+        self.asked || self.kept
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // The server's log belongs to the evidence, its store is of no more use.
+        let log = self.store().join("nats.log");
+        if self.stays() {
+            _ = std::fs::copy(log, self.logs().join("nats.log"));
+        }
+        let gone = if self.kept && !self.asked {
+            self.store()
+        } else {
+            self.scratch.clone()
+        };
+        _ = std::fs::remove_dir_all(gone);
+    }
+}

@@ -1,0 +1,53 @@
+//! The listener of a process: opened first, closed last and gracefully.
+
+pub mod admin;
+mod html;
+pub mod status;
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+
+/// An open port that nobody serves yet.
+pub struct Web {
+    listener: TcpListener,
+    /// Where it listens; the real port, where the configuration says 0.
+    pub address: SocketAddr,
+}
+
+impl Web {
+    /// Opens the port of `web.listen`; none if that is empty.
+    ///
+    /// # Errors
+    /// Where the port is taken or not this user's to open.
+    pub async fn bind(config: &config::Web) -> Result<Option<Self>> {
+        let Some(wanted) = config.listen.0 else {
+            return Ok(None);
+        };
+        let listener = TcpListener::bind(wanted).await.with_context(|| {
+            format!(
+                "cannot listen on {wanted} (key web.listen). Choose another port, as in \
+                 `--set web.listen=127.0.0.1:0` or SHARDFLEET_WEB__LISTEN; an empty one serves nothing"
+            )
+        })?;
+        let address = listener.local_addr()?;
+        Ok(Some(Self { listener, address }))
+    }
+
+    /// Serves until `closed`, then lets open requests finish.
+    pub async fn serve(self, router: Router, closed: CancellationToken) {
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(self.listener, router);
+        if let Err(error) = serving
+            .with_graceful_shutdown(closed.cancelled_owned())
+            .await
+        {
+            tracing::error!("the web listener failed: {error}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! For whoever runs the process.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /live` | 200 while the process runs; depends on neither NATS nor Discord |
+//! | `GET /ready` | 200 once NATS was reached and until the process drains, else 503 and why. Never "all shards up": a cold start takes minutes |
+//! | `GET /metrics` | Prometheus text |
+//! | `PUT /log` | sets the level, or directives as `RUST_LOG` takes them; from this machine only |
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, DefaultBodyLimit, State},
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse,
+    routing::{get, put},
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_process::Collector;
+
+use crate::telemetry::log::Level;
+
+/// More than any directives need.
+const LOG_BODY_LIMIT: usize = 4096;
+
+/// What the endpoints tell of.
+#[derive(Clone)]
+pub struct Admin(Arc<Parts>);
+
+struct Parts {
+    ready: Ready,
+    exporter: PrometheusHandle,
+    process: Collector,
+    level: Level,
+}
+
+/// Whether the process should be counted on: latches, each dropped once.
+#[derive(Clone, Default)]
+pub struct Ready(Arc<Latches>);
+
+#[derive(Default)]
+struct Latches {
+    reached_nats: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Ready {
+    /// NATS answered, and the buckets are there.
+    pub fn reached_nats(&self) {
+        self.0.reached_nats.store(true, Ordering::Relaxed);
+    }
+
+    /// The process hands over what it holds.
+    pub fn draining(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the process is not ready; none if it is.
+    fn wanting(&self) -> Option<&'static str> {
+        if self.0.draining.load(Ordering::Relaxed) {
+            Some("draining\n")
+        } else if self.0.reached_nats.load(Ordering::Relaxed) {
+            None
+        } else {
+            Some("waiting for NATS\n")
+        }
+    }
+}
+
+impl Admin {
+    /// Endpoints of this process.
+    pub fn new(ready: Ready, exporter: PrometheusHandle, level: Level) -> Self {
+        let process = Collector::default();
+        process.describe();
+        Self(Arc::new(Parts {
+            ready,
+            exporter,
+            process,
+            level,
+        }))
+    }
+
+    /// The routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/live", get(async || "live\n"))
+            .route("/ready", get(ready))
+            .route("/metrics", get(metrics))
+            .route(
+                "/log",
+                put(log).layer(DefaultBodyLimit::max(LOG_BODY_LIMIT)),
+            )
+            .with_state(self)
+    }
+}
+
+async fn ready(State(Admin(parts)): State<Admin>) -> (StatusCode, &'static str) {
+    match parts.ready.wanting() {
+        None => (StatusCode::OK, "ready\n"),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+    }
+}
+
+async fn metrics(State(Admin(parts)): State<Admin>) -> impl IntoResponse {
+    parts.process.collect();
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, text)], parts.exporter.render())
+}
+
+async fn log(
+    State(Admin(parts)): State<Admin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    directives: String,
+) -> (StatusCode, String) {
+    // Behind a proxy on this machine everybody's peer is loopback.
+    let relayed = ["forwarded", "x-forwarded-for"].map(|name| headers.contains_key(name));
+    if !peer.ip().to_canonical().is_loopback() || relayed.contains(&true) {
+        let told = "the log level is set from the machine itself\n".to_owned();
+        return (StatusCode::FORBIDDEN, told);
+    }
+    match parts.level.set(directives.trim()) {
+        Ok(()) => {
+            let set = directives.trim();
+            tracing::info!(directives = set, "the log level is {set} now");
+            (StatusCode::OK, format!("{set}\n"))
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_comes_once_and_goes_once() {
+        let ready = Ready::default();
+        assert_eq!(ready.wanting(), Some("waiting for NATS\n"));
+        ready.reached_nats();
+        assert_eq!(ready.wanting(), None);
+        ready.draining();
+        assert_eq!(ready.wanting(), Some("draining\n"));
+    }
+}

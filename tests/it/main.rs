@@ -1,0 +1,20 @@
+//! The whole, from outside: real processes, real nats-servers, real signals.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cli;
+mod config;
+mod failover;
+mod glance;
+mod halt;
+mod handover;
+mod interruptions;
+mod layers;
+mod outage;
+mod oversize;
+mod process;
+mod refusal;
+mod secrets;
+mod stream;
+mod support;
+mod tether;
+mod tls;

@@ -1,0 +1,162 @@
+//! One process: how it starts, says how it is, and ends.
+
+use rustix::process::Signal;
+
+use crate::support::{
+    http::{client, get},
+    nats::{self, Nats},
+    process::{Process, TOKEN, command, output},
+    until,
+};
+
+#[tokio::test]
+async fn up_brings_its_own_server_and_says_where_things_are() {
+    let mut up = Process::start(&["up"]);
+    let page = up.ready().await;
+    let written = up.written();
+    assert!(written.contains(&format!("page    {page}/")), "{written}");
+    assert!(
+        written.contains("nats sub -s nats://127.0.0.1:"),
+        "{written}"
+    );
+
+    let (code, metrics) = get(&format!("{page}/metrics")).await;
+    assert_eq!(code, 200);
+    for metric in [
+        "shardfleet_nats_connected{fleet=\"discord\"} 1",
+        "shardfleet_build_info{",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_start_time_seconds",
+    ] {
+        assert!(metrics.contains(metric), "{metric} is not in:\n{metrics}");
+    }
+    until("the process tells of itself", async || {
+        let (_, fleet) = get(&format!("{page}/api/fleet")).await;
+        let fleet: serde_json::Value = serde_json::from_str(&fleet).unwrap();
+        (fleet["processes"][0]["page"].as_str()? == format!("{page}/")).then_some(())
+    })
+    .await;
+    let (code, html) = get(&format!("{page}/")).await;
+    assert!(
+        code == 200 && html.contains("<title>discord</title>"),
+        "{html}"
+    );
+    up.signal(Signal::TERM);
+    assert_eq!(up.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_store_has_one_owner_and_its_differences_are_named() {
+    let up = Process::start(&["up", "--data", "store"]);
+    up.ready().await;
+    let line = up.logged("nats-server runs").await;
+    let store = std::fs::read_link(format!("/proc/{}/cwd", line["pid"])).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let data = store.join("store").display().to_string();
+    let (code, text) = output(command(&folder).env("DISCORD_TOKEN", TOKEN).args([
+        "up",
+        "--set",
+        "web.listen=",
+        "--data",
+        &data,
+    ]));
+    assert!(
+        code == 1 && text.contains("in use by another"),
+        "{code}: {text}"
+    );
+
+    up.signal(Signal::TERM);
+    let folder = up.into_folder().await;
+    let ttl = ["up", "--data", "store", "--set", "lease.ttl=20s"];
+    let mut up = Process::start_in(folder, &ttl, &[]);
+    assert_eq!(up.ended().await.code(), Some(1));
+    let written = up.written();
+    assert!(
+        written.contains("lease.ttl") && written.contains("discord_lease"),
+        "{written}"
+    );
+}
+
+#[tokio::test]
+async fn a_process_lives_before_it_is_ready() {
+    // Taken, so that nothing else gets it, but no NATS yet.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let url = format!("nats.url=nats://127.0.0.1:{port}");
+    let mut gateway = Process::start(&["gateway", "--set", &url]);
+    let page = gateway.page().await;
+    assert_eq!(get(&format!("{page}/live")).await.0, 200);
+    assert_eq!(
+        get(&format!("{page}/ready")).await,
+        (503, "waiting for NATS\n".to_owned())
+    );
+    assert_eq!(get(&format!("{page}/api/fleet")).await.0, 503);
+    assert!(
+        get(&format!("{page}/"))
+            .await
+            .1
+            .contains("Waiting for NATS")
+    );
+    drop(taken);
+    let _nats = Nats::start(port.into()).await;
+    gateway.ready().await;
+    gateway.signal(Signal::INT);
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_process_that_waits_for_nats_ends_when_asked() {
+    let mut gateway = Process::start(&["gateway", "--set", "nats.url=nats://127.0.0.1:9"]);
+    gateway.page().await;
+    gateway.signal(Signal::TERM);
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_old_is_refused() {
+    let url = format!("nats.url={}", nats::claims("2.10.29").await);
+    let mut coordinator = Process::start(&["coordinator", "--set", &url]);
+    assert_eq!(coordinator.ended().await.code(), Some(1));
+    let written = coordinator.written();
+    assert!(
+        written.contains("2.10.29") && written.contains("2.11"),
+        "{written}"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_its_key() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("web.listen={}", taken.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (code, text) = output(
+        command(&folder)
+            .env("DISCORD_TOKEN", TOKEN)
+            .args(["up", "--set", &listen]),
+    );
+    assert!(
+        code == 1 && text.contains("key web.listen"),
+        "{code}: {text}"
+    );
+}
+
+#[tokio::test]
+async fn the_log_level_is_set_from_the_machine_itself() {
+    let up = Process::start(&["up"]);
+    let page = up.ready().await;
+    let client = client();
+    let put = async |directives: &'static str, relayed: bool| {
+        let mut request = client.put(format!("{page}/log")).body(directives);
+        if relayed {
+            request = request.header("x-forwarded-for", "192.0.2.1");
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(put("warn,shardfleet=debug", false).await, 200);
+    up.logged("the log level is warn,shardfleet=debug now")
+        .await;
+    assert_eq!(put("a=b=c", false).await, 400);
+    assert_eq!(put("debug", true).await, 403);
+}
