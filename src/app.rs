@@ -194,7 +194,8 @@ impl Process {
         })?;
         tracing::info!(process = name, version = VERSION, roles = ?plan.roles, "running");
         let limit = config.process.drain.0;
-        let roles = self.roles(plan.roles, Arc::new(config), broker);
+        let connection = broker.client.clone();
+        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker));
         let roles = async {
             match own {
                 // Without its server nothing here can go on; whoever supervises it starts both anew.
@@ -204,7 +205,10 @@ impl Process {
                 None => roles.await,
             }
         };
-        match shutdown::drain(roles, &self.shutdown, limit).await? {
+        let drained = shutdown::drain(roles, &self.shutdown, limit).await;
+        // What waits to be sent is sent; and a server of our own that ends next is no outage.
+        _ = tokio::time::timeout(CLOSE_LIMIT, connection.drain()).await;
+        match drained? {
             Drained::Clean => Ok(()),
             Drained::Cut => bail!("the end was cut short: not everything was handed over"),
         }
@@ -212,24 +216,25 @@ impl Process {
 
     /// Runs the roles; the end of one, for whatever reason, is the end of the other.
     async fn roles(&self, roles: Roles, config: Arc<Config>, broker: Broker) -> Result<()> {
-        let one = |wanted: bool| wanted.then(|| self.shutdown.clone().drop_guard());
-        let (gateway, coordinator) = (roles != Roles::Coordinator, roles != Roles::Gateway);
-        let (gateway, coordinator) = (one(gateway), one(coordinator));
+        let parts = || {
+            let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
+            (config.clone(), broker.clone(), board, shutdown)
+        };
         let gateway = async {
-            if let Some(_end) = gateway {
-                let (config, broker) = (config.clone(), broker.clone());
-                let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
-                Box::pin(gateway::run(config, broker, board, shutdown)).await?;
+            if roles == Roles::Coordinator {
+                return Ok(());
             }
-            Ok(())
+            let _ends = self.shutdown.clone().drop_guard();
+            let (config, broker, board, shutdown) = parts();
+            Box::pin(gateway::run(config, broker, board, shutdown)).await
         };
         let coordinator = async {
-            if let Some(_end) = coordinator {
-                let (config, broker) = (config.clone(), broker.clone());
-                let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
-                Box::pin(coordinator::run(config, broker, board, shutdown)).await?;
+            if roles == Roles::Gateway {
+                return Ok(());
             }
-            Ok(())
+            let _ends = self.shutdown.clone().drop_guard();
+            let (config, broker, board, shutdown) = parts();
+            Box::pin(coordinator::run(config, broker, board, shutdown)).await
         };
         let (gateway, coordinator) = tokio::join!(gateway, coordinator);
         gateway.and(coordinator)

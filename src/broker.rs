@@ -59,7 +59,8 @@ impl Broker {
     pub async fn ready(&self, limit: Duration) -> Result<()> {
         let deadline = clock::now() + limit;
         let mut told = clock::now() + Duration::from_secs(5);
-        while self.client.connection_state() != State::Connected {
+        // The library may say that it is connected a moment before the server's word can be read.
+        while !self.connected() || self.client.server_info().version.is_empty() {
             let now = clock::now();
             if now >= deadline {
                 bail!(

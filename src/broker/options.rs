@@ -81,6 +81,8 @@ fn on_event(connection: &str, event: &Event) {
             metrics::gauge!(NATS_CONNECTED.name).set(0);
             tracing::warn!(connection, "lost the connection to NATS");
         }
+        // Asked for: the end of a process.
+        Event::Draining | Event::Closed => tracing::debug!(connection, "the connection ends"),
         event => tracing::warn!(connection, "NATS says: {event}"),
     }
 }

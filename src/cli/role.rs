@@ -8,7 +8,7 @@ use clap::Args;
 use super::{block_on, say};
 use crate::{
     app::{self, Places, Plan, Roles},
-    config::{Config, Log, sim::SimOptions},
+    config::{Config, Fault, Faults, Log, sim::SimOptions},
     shutdown, sim,
 };
 
@@ -27,29 +27,40 @@ Examples:
   NATS_URL=nats://127.0.0.1:4222 shardfleet up";
 
 pub(super) fn gateway(config: Config) -> Result<()> {
-    block_on(app::run(Plan {
-        roles: Roles::Gateway,
-        config,
-        data: None,
-        told: |_| Ok(()),
-    }))
+    serve(Roles::Gateway, config, None, |_| Ok(()))
 }
 
 pub(super) fn coordinator(config: Config) -> Result<()> {
-    block_on(app::run(Plan {
-        roles: Roles::Coordinator,
-        config,
-        data: None,
-        told: |_| Ok(()),
-    }))
+    serve(Roles::Coordinator, config, None, |_| Ok(()))
 }
 
 pub(super) fn up(config: Config, options: UpOptions) -> Result<()> {
+    let told = |places: &Places| say(&signpost(places));
+    serve(Roles::Both, config, Some(options.data), told)
+}
+
+fn serve(
+    roles: Roles,
+    config: Config,
+    data: Option<PathBuf>,
+    told: fn(&Places) -> Result<()>,
+) -> Result<()> {
+    if config.discord.token.is_empty() {
+        return Err(Faults(vec![Fault {
+            key: "discord.token".to_owned(),
+            value: None,
+            origin: "default".to_owned(),
+            reason: "there is none, and every role needs it".to_owned(),
+            hint: "DISCORD_TOKEN, or discord.token_file; the developer portal shows it under Bot"
+                .to_owned(),
+        }])
+        .into());
+    }
     block_on(app::run(Plan {
-        roles: Roles::Both,
+        roles,
         config,
-        data: Some(options.data),
-        told: |places| say(&signpost(places)),
+        data,
+        told,
     }))
 }
 

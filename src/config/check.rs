@@ -76,6 +76,7 @@ fn pairs(config: &Config, reader: &mut Reader<'_>) {
 }
 
 fn formats(config: &Config, reader: &mut Reader<'_>) {
+    token(config, reader);
     let presence = &config.discord.presence;
     if !presence.is_empty()
         && let Err(error) = serde_json::from_str::<
@@ -115,6 +116,22 @@ fn formats(config: &Config, reader: &mut Reader<'_>) {
             "letters, digits, _ and -",
         );
     }
+}
+
+/// Pasted badly, it would fail much later and look like a wrong one. Its value is never shown.
+fn token(config: &Config, reader: &mut Reader<'_>) {
+    let token = config.discord.token.expose();
+    let (reason, hint) = if token.starts_with("Bot ") {
+        ("begins with \"Bot \"", "the token alone, without \"Bot \"")
+    } else if token.chars().any(|c| !c.is_ascii_graphic()) {
+        (
+            "holds a space or another character that no token has",
+            "the token alone, on one line",
+        )
+    } else {
+        return;
+    };
+    reader.fault("discord.token", None, reason.to_owned(), hint);
 }
 
 const PRESENCE: &str = r#"{"since":null,"activities":[],"status":"online","afk":false}"#;

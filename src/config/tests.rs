@@ -63,6 +63,15 @@ fn a_secret_is_in_no_fault() {
 }
 
 #[test]
+fn a_token_pasted_badly_is_told() {
+    for bad in ["Bot hunter2", "hunter2 hunter2", "hunter2\\nhunter2"] {
+        let faults = faults(&format!("[discord]\ntoken = \"{bad}\"\n"));
+        assert_eq!(faults.len(), 1, "{bad}");
+        assert!(!faults[0].to_string().contains("hunter2"), "{}", faults[0]);
+    }
+}
+
+#[test]
 fn intents_are_names_or_a_number() {
     let names = read("[discord]\nintents = [\"GUILDS\"]\n").unwrap();
     let number = read("[discord]\nintents = 1\n").unwrap();

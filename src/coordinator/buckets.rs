@@ -127,8 +127,10 @@ impl<H> Buckets<H> {
 
     /// The grant never left: the request keeps its place, and the bucket was not used.
     pub fn put_back(&mut self, pick: Pick<H>) {
-        let last = &mut self.last[pick.bucket];
-        if last.open.as_ref() == Some(&pick.entry.nonce) {
+        // Where the buckets were cut anew meanwhile, all count as used.
+        if let Some(last) = self.last.get_mut(pick.bucket)
+            && last.open.as_ref() == Some(&pick.entry.nonce)
+        {
             *last = pick.before;
         }
         self.waiting.restore(pick.entry);

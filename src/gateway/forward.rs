@@ -1,11 +1,17 @@
-//! Publishes one shard's messages to the stream: the same bytes, one in flight, retried until acked.
+//! Publishes one shard's messages to the stream: the same bytes, in order, retried until acked.
 //!
 //! The invariant that everything else leans on: a message is stored only if the one before it is
 //! stored or was deliberately dropped. Then the stream itself tells how far the shard is.
+//!
+//! One batch is in flight a shard; while it is, what comes gathers to the next. At a quiet pace a
+//! batch is one message; flat out it is hundreds, for one ack. The server stores a batch whole or not
+//! at all (atomic publish, server 2.12), so that prefix order holds; where it cannot, a batch is
+//! always one message.
 
+pub mod batch;
 pub mod flight;
 pub mod message;
-pub mod wire_out;
+pub mod outlet;
 
 use std::sync::{
     Arc,
@@ -15,11 +21,14 @@ use std::sync::{
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 
-use self::flight::{Flight, Step};
+use self::{
+    batch::Batch,
+    flight::{Flight, Step},
+};
 pub use self::{
     flight::Last,
     message::{Body, Message},
-    wire_out::Outlet,
+    outlet::Outlet,
 };
 use super::{buffer::Budget, metrics::Meters};
 use crate::{
@@ -85,22 +94,41 @@ impl Publisher {
     /// sequence of the shard's last stored message.
     pub async fn run(mut self, last: u64) -> End {
         let mut flight = Flight::new(last);
-        while let Some(message) = self.queue.recv().await {
-            let bytes = message.body.size();
-            let end = self.store(&mut flight, &message).await;
-            self.budget.remove(bytes);
-            match end {
-                None => self.stored(message, flight.last()),
-                Some(end) => {
-                    self.discard();
+        let mut batch = Batch::default();
+        loop {
+            if batch.is_empty() && !self.fill(&mut batch).await {
+                return End::Flushed;
+            }
+            match self.store(&mut flight, &batch).await {
+                Ok(count) => {
+                    for message in batch.pop(count) {
+                        self.budget.remove(message.body.size());
+                        self.stored(message);
+                    }
+                }
+                Err(end) => {
+                    self.discard(batch);
                     return end;
                 }
             }
         }
-        End::Flushed
     }
 
-    fn stored(&self, message: Message, _at: u64) {
+    /// Takes what waits, at least one message. False: nothing will come any more.
+    async fn fill(&mut self, batch: &mut Batch) -> bool {
+        let Some(first) = self.queue.recv().await else {
+            return false;
+        };
+        batch.push(&mut self.outlet, first);
+        while batch.has_room(self.outlet.batch_limit())
+            && let Ok(next) = self.queue.try_recv()
+        {
+            batch.push(&mut self.outlet, next);
+        }
+        true
+    }
+
+    fn stored(&self, message: Message) {
         self.progress.acked();
         self.meters.stored(&message, clock::now());
         if message.is_ready() {
@@ -109,9 +137,9 @@ impl Publisher {
         }
     }
 
-    /// Sees one message into the stream. None: it is stored.
-    async fn store(&mut self, flight: &mut Flight, message: &Message) -> Option<End> {
-        let body = self.outlet.fit(message);
+    /// Sees messages from the front of the batch into the stream: how many of them.
+    async fn store(&mut self, flight: &mut Flight, batch: &Batch) -> Result<usize, End> {
+        let mut out = batch.out();
         let mut step = flight.step(clock::now());
         loop {
             if !self
@@ -119,21 +147,26 @@ impl Publisher {
                 .borrow()
                 .is_some_and(|held| held.valid(clock::boottime()))
             {
-                return Some(End::LeaseLost);
+                return Err(End::LeaseLost);
             }
             step = match step {
-                Step::Done => return None,
-                Step::Usurped => return Some(End::Usurped),
+                Step::Done => return Ok(out.len()),
+                Step::Part(count) => return Ok(count),
+                Step::Usurped => return Err(End::Usurped),
                 Step::Publish { attempt, expected } => {
                     if flight.retries() > 0 {
                         self.meters.retried();
+                        // What the server has against the batch it may not have against one message.
+                        out = &out[..1];
                     }
-                    self.outlet.publish(&body, attempt, expected).await;
+                    self.outlet.publish(out, attempt, expected).await;
                     flight.step(clock::now())
                 }
                 Step::Look => {
                     let found = self.outlet.last().await;
-                    flight.saw(&found, &body.id, clock::now())
+                    // An earlier attempt may have carried all of it.
+                    let ids = batch.out().iter().map(|message| message.id.as_str());
+                    flight.saw(&found, ids, clock::now())
                 }
                 Step::Wait(until) => self.wait(flight, until).await,
             };
@@ -147,7 +180,7 @@ impl Publisher {
                 answer = self.outlet.answers.next() => {
                     let Some(message) = answer else { return Step::Usurped };
                     let now = clock::now();
-                    if let Some((attempt, answer)) = wire_out::parse(&message)
+                    if let Some((attempt, answer)) = outlet::parse(&message)
                         && let Some(step) = flight.answered(attempt, answer, now)
                     {
                         return step;
@@ -159,9 +192,13 @@ impl Publisher {
         }
     }
 
-    fn discard(&mut self) {
+    fn discard(&mut self, mut batch: Batch) {
         self.queue.close();
-        while let Ok(message) = self.queue.try_recv() {
+        let waiting = batch.pop(usize::MAX);
+        for message in waiting
+            .into_iter()
+            .chain(std::iter::from_fn(|| self.queue.try_recv().ok()))
+        {
             self.budget.remove(message.body.size());
         }
     }

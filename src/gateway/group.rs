@@ -101,7 +101,8 @@ pub async fn run(
     }
     .run_shards(&stop)
     .await;
-    if end == End::Released {
+    if matches!(end, End::Released | End::Fatal(..)) {
+        // After a fatal close too nothing runs here any more: who mends it need not wait for the end.
         keeper.release().await;
         tracing::info!(%group, "handed group {group} over");
     } else if end == End::Lost {

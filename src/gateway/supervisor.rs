@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     broker::bucket::{Bucket, Entry},
-    clock,
+    clock::{self, Instant},
     config::{Assignment, Config},
     fleet::{GroupId, Layout},
     lease,
@@ -96,7 +96,8 @@ impl Supervisor {
                 }
                 // Somebody released a group or leaves: whoever is short of one bids at once.
                 Some((key, entry)) = leases.next() => {
-                    if work.heard(&key, entry.as_ref()) && clock::now() >= settled {
+                    let now = clock::now();
+                    if work.heard(&key, entry.as_ref(), now) && now >= settled {
                         self.look(&mut work);
                     }
                 }
@@ -117,6 +118,7 @@ impl Supervisor {
     }
 
     fn look(&self, work: &mut Work) {
+        work.forget(clock::now(), self.config.lease.ttl.0);
         let gateways = self.gateways();
         let me = self.board.process();
         let view = View {
@@ -130,7 +132,7 @@ impl Supervisor {
             holders: work
                 .holders
                 .iter()
-                .map(|(group, name)| (*group, name.as_str()))
+                .map(|(group, (name, _))| (*group, name.as_str()))
                 .collect(),
             mine: work.claims.mine(),
             leaving: work.claims.leaving(),
@@ -223,13 +225,21 @@ impl Supervisor {
 /// What this process knows and does.
 struct Work {
     claims: Claims,
-    holders: BTreeMap<GroupId, String>,
+    /// Who holds a group, and when its key was last written.
+    holders: BTreeMap<GroupId, (String, Instant)>,
     layout: Layout,
 }
 
 impl Work {
+    /// A key that expires is not told: one that was not renewed for a lease time is gone. Believed any
+    /// longer, it would keep its group from everyone, once a process of its holder's name is back.
+    fn forget(&mut self, now: Instant, ttl: Duration) {
+        self.holders
+            .retain(|_, (_, written)| now.duration_since(*written) < ttl);
+    }
+
     /// A lease's key changed. True if it became free.
-    fn heard(&mut self, key: &str, entry: Option<&Entry>) -> bool {
+    fn heard(&mut self, key: &str, entry: Option<&Entry>, now: Instant) -> bool {
         let Some(group) = key
             .rsplit('.')
             .next()
@@ -239,7 +249,7 @@ impl Work {
             return false;
         };
         if let Some(holder) = entry.and_then(|entry| lease::holder(&entry.value)) {
-            self.holders.insert(group, holder);
+            self.holders.insert(group, (holder, now));
             return false;
         }
         self.holders.remove(&group);

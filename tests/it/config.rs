@@ -2,10 +2,8 @@
 
 use crate::support::{
     nats::Nats,
-    process::{command, output},
+    process::{AWAY, TOKEN, command, output},
 };
-
-const TOKEN: &str = "MTk4NjIyNDgzNDcx.Cl2FMQ.not-a-real-token-but-a-secret";
 
 #[test]
 fn every_fault_at_once_then_64() {
@@ -67,9 +65,25 @@ async fn the_environment_wins_over_the_file_and_flags_over_both() {
 }
 
 #[test]
+fn a_role_without_a_token_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    for role in ["gateway", "coordinator", "up"] {
+        let (code, text) = output(command(&folder).arg(role));
+        assert!(
+            code == 64 && text.contains("DISCORD_TOKEN"),
+            "{code}: {text}"
+        );
+    }
+}
+
+#[test]
 fn a_log_level_that_cannot_be_read_is_a_fault() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, text) = output(command(&folder).env("RUST_LOG", "a=b=c").arg("up"));
+    let (code, text) = output(
+        command(&folder)
+            .envs([("DISCORD_TOKEN", TOKEN), ("RUST_LOG", "a=b=c")])
+            .arg("up"),
+    );
     assert!(code == 64 && text.contains("RUST_LOG"), "{code}: {text}");
 }
 
@@ -77,13 +91,12 @@ fn a_log_level_that_cannot_be_read_is_a_fault() {
 fn the_token_is_in_no_output() {
     let folder = tempfile::tempdir().unwrap();
     // Nothing listens on port 9: the way to Discord and to NATS fails, and is told.
-    let unreachable = ["--set", "discord.api=http://127.0.0.1:9/api/v10"];
     let (code, text) = output(
         command(&folder)
             .envs([("DISCORD_TOKEN", TOKEN), ("RUST_LOG", "trace")])
+            .env("SHARDFLEET_DISCORD__API", AWAY)
             .env("NATS_URL", "nats://me:hunter2@127.0.0.1:9")
-            .arg("check")
-            .args(unreachable),
+            .arg("check"),
     );
     assert_eq!(code, 1, "{text}");
     assert!(

@@ -3,7 +3,18 @@
 
 mod cli;
 mod config;
+mod failover;
+mod glance;
+mod halt;
+mod handover;
+mod interruptions;
 mod layers;
+mod outage;
+mod oversize;
 mod process;
+mod refusal;
+mod secrets;
+mod stream;
 mod support;
 mod tether;
+mod tls;

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::support::{
     http::{client, get},
     nats::{self, Nats},
-    process::{Process, command, output},
+    process::{Process, TOKEN, command, output},
     until,
 };
 
@@ -55,8 +55,13 @@ async fn a_store_has_one_owner_and_its_differences_are_named() {
     let store = std::fs::read_link(format!("/proc/{}/cwd", line["pid"])).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let data = store.join("store").display().to_string();
-    let (code, text) =
-        output(command(&folder).args(["up", "--set", "web.listen=", "--data", &data]));
+    let (code, text) = output(command(&folder).env("DISCORD_TOKEN", TOKEN).args([
+        "up",
+        "--set",
+        "web.listen=",
+        "--data",
+        &data,
+    ]));
     assert!(
         code == 1 && text.contains("in use by another"),
         "{code}: {text}"
@@ -65,7 +70,7 @@ async fn a_store_has_one_owner_and_its_differences_are_named() {
     up.signal(Signal::TERM);
     let folder = up.into_folder().await;
     let ttl = ["up", "--data", "store", "--set", "lease.ttl=20s"];
-    let mut up = Process::start_in(folder, &ttl);
+    let mut up = Process::start_in(folder, &ttl, &[]);
     assert_eq!(up.ended().await.code(), Some(1));
     let written = up.written();
     assert!(
@@ -126,7 +131,11 @@ async fn a_port_that_is_taken_is_named_with_its_key() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = format!("web.listen={}", taken.local_addr().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let (code, text) = output(command(&folder).args(["up", "--set", &listen]));
+    let (code, text) = output(
+        command(&folder)
+            .env("DISCORD_TOKEN", TOKEN)
+            .args(["up", "--set", &listen]),
+    );
     assert!(
         code == 1 && text.contains("key web.listen"),
         "{code}: {text}"
@@ -150,33 +159,4 @@ async fn the_log_level_is_set_from_the_machine_itself() {
         .await;
     assert_eq!(put("a=b=c", false).await, 400);
     assert_eq!(put("debug", true).await, 403);
-}
-
-#[tokio::test]
-async fn status_shows_the_fleet() {
-    let up = Process::start(&["up"]);
-    up.ready().await;
-    let url = up.logged("nats-server runs").await["url"].clone();
-    let folder = tempfile::tempdir().unwrap();
-    let status = |arguments: &[&str]| {
-        let mut command = command(&folder);
-        output(
-            command
-                .env("NATS_URL", url.as_str().unwrap())
-                .args(arguments),
-        )
-    };
-    let (code, text) = status(&["status"]);
-    assert!(
-        code == 0 && text.contains("PROCESS") && text.contains("gateway"),
-        "{text}"
-    );
-    let (code, json) = status(&["status", "--json"]);
-    let fleet: serde_json::Value = serde_json::from_str(&json).expect("one JSON object");
-    assert_eq!((code, fleet["fleet"].as_str()), (0, Some("discord")));
-    assert_eq!(
-        fleet["processes"].as_array().map(Vec::len),
-        Some(1),
-        "{json}"
-    );
 }

@@ -1,5 +1,7 @@
 //! What tests share: waiting for a condition, processes that end with their test, NATS servers.
 
+pub(crate) mod chaos;
+pub(crate) mod fleet;
 pub(crate) mod http;
 pub(crate) mod nats;
 pub(crate) mod process;

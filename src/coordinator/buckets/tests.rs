@@ -184,3 +184,13 @@ fn a_successor_waits_as_long_as_the_last_grant_can_be_used() {
     assert!(picked(&mut second, at(56_949)).is_empty());
     assert_eq!(picked(&mut second, at(56_951)), [2]);
 }
+
+#[test]
+fn a_grant_that_never_left_may_come_back_to_fewer_buckets() {
+    let mut buckets = buckets(8);
+    buckets.ask(&ask(7, "a", 1), 0, at(0));
+    let mut picks = buckets.pick(1, |_| Boottime::default(), at(0));
+    buckets.cut(2, at(10));
+    buckets.put_back(picks.remove(0));
+    assert_eq!(buckets.waiting(), 1);
+}

@@ -75,12 +75,7 @@ impl<H: Clone> Leader<H> {
         now: Boottime,
         out: &mut Vec<Effect<H>>,
     ) {
-        let Some(held) = self.held else { return };
         if let Some((ledger, revision)) = found {
-            if ledger.epoch > held.epoch.0 {
-                self.stand_down();
-                return;
-            }
             self.on_sighted(
                 Sighting {
                     revision,
@@ -116,7 +111,8 @@ impl<H: Clone> Leader<H> {
         out.push(Effect::Announce);
     }
 
-    /// Another wrote under an epoch that is not newer: start over from what it wrote.
+    /// Another wrote: start over from what it wrote. To a newer leader the field is left for a while;
+    /// for good only once the lease says so, since a lease bucket made anew counts from the start.
     pub(super) fn reopen(
         &mut self,
         writing: Writing<H>,
@@ -124,6 +120,16 @@ impl<H: Clone> Leader<H> {
         now: Boottime,
         out: &mut Vec<Effect<H>>,
     ) {
+        let epoch = self.held.map_or(0, |held| held.epoch.0);
+        if found
+            .as_ref()
+            .is_some_and(|(ledger, _)| ledger.epoch > epoch)
+        {
+            self.stand_down();
+            self.stage = Stage::Reading;
+            self.read_at = Some(now.plus(YIELD));
+            return;
+        }
         self.put_back(writing);
         self.limits.next = now;
         self.stage = Stage::Reading;
@@ -142,6 +148,8 @@ impl<H: Clone> Leader<H> {
     }
 }
 
+/// How long a newer leader has the ledger to itself.
+const YIELD: Duration = Duration::from_secs(5);
 /// How soon the ledger is read again where NATS did not answer.
 const READ_AGAIN: Duration = Duration::from_millis(250);
 /// How soon it is read again where it is not understood: somebody has to mend it.

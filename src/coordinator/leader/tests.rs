@@ -233,7 +233,15 @@ fn who_was_deposed_grants_nothing() {
     desk.stored = Some((newer, 99));
     let out = desk.serve(effects);
     assert!(granted(&out).is_empty());
-    assert!(!desk.leader.leads());
+    assert!(!desk.leader.status(desk.now).leader);
+    assert_eq!(desk.stored.as_ref().unwrap().0.epoch, 6);
+}
+
+#[test]
+fn a_lease_bucket_made_anew_does_not_lock_the_ledger() {
+    let mut desk = Desk::leading();
+    desk.apply(Input::Held(None));
+    assert_eq!(desk.win(1), [Effect::Announce]);
 }
 
 #[test]

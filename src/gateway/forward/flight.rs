@@ -1,7 +1,8 @@
-//! Pure: the one message of a shard that is under way to the stream.
+//! Pure: the one batch of a shard that is under way to the stream; a batch may be one message.
 //!
-//! Every publish is fenced: it names the stream sequence of the shard's last stored message. So a
-//! retry stores nothing twice, and a process that wakes up late stores nothing at all.
+//! Every batch is fenced: it names the stream sequence of the shard's last stored message, and the
+//! server stores all of it or nothing. So a retry stores nothing twice, and a process that wakes up
+//! late stores nothing at all.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::
 pub enum Answer {
     /// Stored at this stream sequence, now or earlier.
     Stored(u64),
-    /// The shard's last message is not the one expected: somebody stored meanwhile, maybe we.
+    /// The shard's last message is not the one expected, or an id is known: somebody stored
+    /// meanwhile, maybe we.
     Fenced,
     /// Not now: no responder, no leader, a copy of it still in progress.
     Later,
@@ -34,7 +36,7 @@ pub enum Last {
     Unknown,
 }
 
-/// What to do next for the message under way.
+/// What to do next for the batch under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send it; the reply subject ends with the attempt's number.
@@ -48,8 +50,10 @@ pub enum Step {
     Look,
     /// Nothing before then.
     Wait(Instant),
-    /// It is stored: the next one may go.
+    /// All of it is stored: the next one may go.
     Done,
+    /// So many messages from its front are stored; the rest goes on as a new batch.
+    Part(usize),
     /// A later owner stores for this shard: stop.
     Usurped,
 }
@@ -68,7 +72,7 @@ enum Phase {
     Idle,
     Waiting { until: Instant },
     Pausing { until: Instant },
-    Unsure,
+    Unsure { from: Instant },
     Usurped,
 }
 
@@ -83,11 +87,12 @@ impl Flight {
         }
     }
 
-    /// A new message takes off, or the one under way goes on.
+    /// A new batch takes off, or the one under way goes on.
     pub fn step(&mut self, now: Instant) -> Step {
         match self.phase {
             Phase::Usurped => Step::Usurped,
-            Phase::Unsure => Step::Look,
+            Phase::Unsure { from } if now < from => Step::Wait(from),
+            Phase::Unsure { .. } => Step::Look,
             Phase::Pausing { until } | Phase::Waiting { until } if now < until => Step::Wait(until),
             Phase::Idle | Phase::Pausing { .. } | Phase::Waiting { .. } => self.publish(now),
         }
@@ -99,34 +104,52 @@ impl Flight {
             return None;
         }
         match answer {
-            Answer::Stored(sequence) => return Some(self.done(sequence)),
-            Answer::Fenced => self.phase = Phase::Unsure,
-            Answer::Later => self.pause(now),
+            Answer::Stored(sequence) => {
+                self.stored(sequence);
+                return Some(Step::Done);
+            }
+            Answer::Fenced => self.phase = Phase::Unsure { from: now },
+            Answer::Later => {
+                self.phase = Phase::Pausing {
+                    until: now + self.pause(),
+                }
+            }
         }
         Some(self.step(now))
     }
 
-    /// What a look at the shard's last message found; `id` is the message under way.
-    pub fn saw(&mut self, found: &Last, id: &str, now: Instant) -> Step {
+    /// What a look at the shard's last message found; `ids` are those of the batch under way.
+    ///
+    /// Where the last message is one of ours, the ones before it are stored too: prefix order.
+    pub fn saw<'a>(
+        &mut self,
+        found: &Last,
+        ids: impl IntoIterator<Item = &'a str>,
+        now: Instant,
+    ) -> Step {
         match found {
-            Last::Message(sequence, last) if last == id => return self.done(*sequence),
-            // Not ours, and stored after all that we know of.
-            Last::Message(sequence, _) if *sequence > self.last => self.phase = Phase::Usurped,
-            Last::Message(sequence, _) => self.expect(*sequence, now),
+            Last::Message(sequence, last) => {
+                if let Some(index) = ids.into_iter().position(|id| id == last) {
+                    self.stored(*sequence);
+                    return Step::Part(index + 1);
+                }
+                // Not ours, and stored after all that we know of.
+                if *sequence > self.last {
+                    self.phase = Phase::Usurped;
+                } else {
+                    self.expect(*sequence, now);
+                }
+            }
             Last::Nothing => self.expect(0, now),
             Last::Unknown => {
-                self.pause(now);
-                let Phase::Pausing { until } = self.phase else {
-                    return Step::Look;
-                };
-                self.phase = Phase::Unsure;
-                return Step::Wait(until);
+                let until = now + self.pause();
+                self.phase = Phase::Unsure { from: until };
             }
         }
         self.step(now)
     }
 
-    /// Times that the message under way was sent again.
+    /// Times that the batch under way was sent again.
     pub fn retries(&self) -> u32 {
         self.retries.saturating_sub(1)
     }
@@ -148,23 +171,23 @@ impl Flight {
         }
     }
 
-    fn done(&mut self, sequence: u64) -> Step {
+    fn stored(&mut self, sequence: u64) {
         self.last = sequence;
         self.retries = 0;
         self.phase = Phase::Idle;
-        Step::Done
     }
 
     /// The last message was evicted: expect what is there, then try again.
     fn expect(&mut self, sequence: u64, now: Instant) {
         self.last = sequence;
-        self.pause(now);
+        self.phase = Phase::Pausing {
+            until: now + self.pause(),
+        };
     }
 
-    fn pause(&mut self, now: Instant) {
+    fn pause(&self) -> Duration {
         let (min, max) = RETRY_PAUSE;
-        let pause = min.saturating_mul(1 << self.retries.min(8)).min(max);
-        self.phase = Phase::Pausing { until: now + pause };
+        min.saturating_mul(1 << self.retries.min(8)).min(max)
     }
 }
 
@@ -217,10 +240,28 @@ mod tests {
             Some(Step::Look)
         );
         assert_eq!(
-            flight.saw(&Last::Message(1, "s:1".into()), "s:1", after(2)),
-            Step::Done
+            flight.saw(&Last::Message(1, "s:1".into()), ["s:1"], after(2)),
+            Step::Part(1)
         );
         assert_eq!(flight.last(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stands_before_the_last_stored_message_is_stored_too() {
+        let mut flight = Flight::new(7);
+        flight.step(after(0));
+        flight.answered(1, Answer::Fenced, after(0));
+        let ids = ["s:1", "s:2", "s:3"];
+        let last = Last::Message(9, "s:2".into());
+        assert_eq!(flight.saw(&last, ids, after(0)), Step::Part(2));
+        let step = flight.step(after(0));
+        assert_eq!(
+            step,
+            Step::Publish {
+                attempt: 2,
+                expected: 9
+            }
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -228,7 +269,7 @@ mod tests {
         let mut flight = Flight::new(4);
         flight.step(after(0));
         flight.answered(1, Answer::Fenced, after(0));
-        let step = flight.saw(&Last::Message(5, "s:9".into()), "s:2", after(0));
+        let step = flight.saw(&Last::Message(5, "s:9".into()), ["s:2"], after(0));
         assert_eq!(
             (step, flight.step(after(9))),
             (Step::Usurped, Step::Usurped)
@@ -241,7 +282,7 @@ mod tests {
         flight.step(after(0));
         flight.answered(1, Answer::Fenced, after(0));
         assert!(matches!(
-            flight.saw(&Last::Nothing, "s:2", after(0)),
+            flight.saw(&Last::Nothing, ["s:2"], after(0)),
             Step::Wait(_)
         ));
         assert_eq!(
@@ -259,7 +300,7 @@ mod tests {
         flight.step(after(0));
         flight.answered(1, Answer::Fenced, after(0));
         assert!(matches!(
-            flight.saw(&Last::Unknown, "s:2", after(0)),
+            flight.saw(&Last::Unknown, ["s:2"], after(0)),
             Step::Wait(_)
         ));
         assert_eq!(flight.step(after(1)), Step::Look);

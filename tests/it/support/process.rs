@@ -14,6 +14,11 @@ use super::{http, until};
 /// The binary under test.
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_shardfleet");
 
+/// The token of every fleet under test.
+pub(crate) const TOKEN: &str = "MTk4NjIyNDgzNDcx.Cl2FMQ.not-a-real-token-but-a-secret";
+/// A Discord that nobody answers at.
+pub(crate) const AWAY: &str = "http://127.0.0.1:9/api/v10";
+
 /// A running shardfleet.
 pub(crate) struct Process {
     child: Child,
@@ -45,17 +50,24 @@ pub(crate) fn output(command: &mut Command) -> (i32, String) {
 }
 
 impl Process {
-    /// Starts `shardfleet` with these arguments; its page on a free port.
+    /// Starts `shardfleet` with these arguments; its page on a free port, Discord away.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), arguments)
+        Self::start_in(tempfile::tempdir().unwrap(), arguments, &[])
     }
 
-    /// The same, in a folder that holds a configuration or a store already.
-    pub(crate) fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
+    /// The same with variables, in a folder that may hold a configuration or a store already.
+    pub(crate) fn start_in(
+        folder: TempDir,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let file = |name| File::create(folder.path().join(name)).unwrap();
         let child = command(&folder)
+            .env("DISCORD_TOKEN", TOKEN)
+            .env("SHARDFLEET_DISCORD__API", AWAY)
+            .env("SHARDFLEET_WEB__LISTEN", "127.0.0.1:0")
+            .envs(variables.iter().copied())
             .args(arguments)
-            .args(["--set", "web.listen=127.0.0.1:0"])
             .stdout(file("stdout"))
             .stderr(file("stderr"))
             .spawn()

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use anyhow::Result;
 use async_nats::{
-    HeaderMap, Subject, Subscriber,
+    HeaderMap, HeaderValue, Subject, Subscriber,
     header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID},
     jetstream::{
         ErrorCode,
@@ -34,7 +34,17 @@ use crate::{
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 /// Room for headers beside a payload, in bytes.
 const HEADER_ROOM: usize = 1024;
-/// No event name is longer; what is comes from nowhere good.
+/// Batches are named; server 2.12, no constants in the library.
+///
+/// <https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-50.md>
+const BATCH_ID: &str = "Nats-Batch-Id";
+const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
+const BATCH_COMMIT: &str = "Nats-Batch-Commit";
+/// The server takes a thousand; a quarter costs little more and holds up nobody.
+const MAX_BATCH: usize = 256;
+/// A batch has an id that is stored already: the answer to its first attempt was lost.
+const BATCH_HAS_DUPLICATE: ErrorCode = ErrorCode(10201);
+/// Subjects remembered; more than Discord has events.
 const MAX_SUBJECTS: usize = 256;
 
 /// One shard's subjects and its own inbox for answers.
@@ -45,6 +55,8 @@ pub struct Outlet {
     filter: String,
     inbox: String,
     subjects: HashMap<Arc<str>, Subject>,
+    /// Messages that the stream takes as one.
+    batch_limit: usize,
     /// Answers to publishes; the last token of their subject is the attempt.
     pub answers: Subscriber,
 }
@@ -67,6 +79,12 @@ impl Outlet {
         let inbox = broker.client.new_inbox();
         let answers = broker.client.subscribe(format!("{inbox}.*")).await?;
         let stream = broker.jetstream.get_stream_no_info(stream).await?;
+        let info = stream.get_info().await?;
+        let batch_limit = if info.config.allow_atomic_publish {
+            MAX_BATCH
+        } else {
+            1
+        };
         let filter = broker.names.shard(shard);
         let (broker, subjects) = (broker.clone(), HashMap::new());
         Ok(Self {
@@ -76,6 +94,7 @@ impl Outlet {
             filter,
             inbox,
             subjects,
+            batch_limit,
             answers,
         })
     }
@@ -156,27 +175,49 @@ impl Outlet {
         }
     }
 
-    /// Sends it. Nothing is known of the outcome before an answer.
-    pub async fn publish(&self, message: &Outgoing, attempt: u64, expected: u64) {
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_MESSAGE_ID, message.id.as_str());
-        headers.insert(
-            NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
-            expected.to_string().as_str(),
-        );
-        headers.insert(EXPECTED_SUBJECT, self.filter.as_str());
-        if message.zstd {
-            headers.insert(CONTENT_ENCODING, ZSTD);
+    /// Messages that go together at most; 1 where the stream takes no batches.
+    pub fn batch_limit(&self) -> usize {
+        self.batch_limit
+    }
+
+    /// Sends a batch. Nothing is known of the outcome before the one answer.
+    pub async fn publish(&self, batch: &[Outgoing], attempt: u64, expected: u64) {
+        let name = format!("{}-{attempt}", self.token());
+        for (index, message) in batch.iter().enumerate() {
+            let last = index + 1 == batch.len();
+            let mut headers = message.headers();
+            if index == 0 {
+                let expected = HeaderValue::from(expected);
+                headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected);
+                headers.insert(EXPECTED_SUBJECT, self.filter.as_str());
+            }
+            if batch.len() > 1 {
+                headers.insert(BATCH_ID, name.as_str());
+                headers.insert(BATCH_SEQUENCE, HeaderValue::from(index as u64 + 1));
+                if last {
+                    headers.insert(BATCH_COMMIT, "1");
+                }
+            }
+            let (subject, payload) = (message.subject.clone(), message.payload.clone());
+            let client = &self.broker.client;
+            let sent = if last {
+                let reply = format!("{}.{attempt}", self.inbox);
+                client
+                    .publish_with_reply_and_headers(subject, reply, headers, payload)
+                    .await
+            } else {
+                client.publish_with_headers(subject, headers, payload).await
+            };
+            if let Err(error) = sent {
+                let shard = self.shard;
+                tracing::warn!(%shard, "a publish of shard {shard} failed: {error}");
+            }
         }
-        let (subject, reply) = (message.subject.clone(), format!("{}.{attempt}", self.inbox));
-        let payload = message.payload.clone();
-        let sent = self
-            .broker
-            .client
-            .publish_with_reply_and_headers(subject, reply, headers, payload);
-        if let Err(error) = sent.await {
-            tracing::warn!(shard = %self.shard, "a publish of shard {} failed: {error}", self.shard);
-        }
+    }
+
+    /// What is unique to this inbox, and so to its batches.
+    fn token(&self) -> &str {
+        self.inbox.rsplit('.').next().unwrap_or(&self.inbox)
     }
 
     fn subject(&mut self, event: &Arc<str>) -> Subject {
@@ -191,6 +232,17 @@ impl Outlet {
     }
 }
 
+impl Outgoing {
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_MESSAGE_ID, self.id.as_str());
+        if self.zstd {
+            headers.insert(CONTENT_ENCODING, ZSTD);
+        }
+        headers
+    }
+}
+
 /// The attempt and what the stream said to it.
 pub(super) fn parse(message: &async_nats::Message) -> Option<(u64, Answer)> {
     let attempt = message.subject.rsplit('.').next()?.parse().ok()?;
@@ -201,7 +253,7 @@ pub(super) fn parse(message: &async_nats::Message) -> Option<(u64, Answer)> {
     let answer = match serde_json::from_slice::<Response<PublishAck>>(&message.payload) {
         Ok(Response::Ok(ack)) => Answer::Stored(ack.sequence),
         Ok(Response::Err { error }) => match error.error_code() {
-            ErrorCode::STREAM_WRONG_LAST_SEQUENCE => Answer::Fenced,
+            ErrorCode::STREAM_WRONG_LAST_SEQUENCE | BATCH_HAS_DUPLICATE => Answer::Fenced,
             code => {
                 tracing::warn!(?code, "the stream refuses for now: {error}");
                 Answer::Later

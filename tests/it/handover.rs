@@ -1,0 +1,32 @@
+//! SIGTERM: a process hands over what it holds, and ends well.
+
+use crate::support::fleet::Fleet;
+
+/// Exit code 0; the survivor resumes every shard, without one IDENTIFY.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_gateway_hands_its_shards_over() {
+    let start = Fleet::start().shards(8).group_size(2).gateways(2);
+    let mut fleet = start.events_per_second(400).await;
+    fleet.shards_of(0, 4).await;
+    fleet.flow(500).await;
+    let before = fleet.discord.figures().await;
+    assert_eq!(fleet.stop_gateway(0).await, Some(0));
+    fleet.resumed_since(&before, 4).await;
+    fleet.flow(500).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// The next owner need not wait: the leases were given back. With a lease time longer than any limit
+/// of this suite it would not see the end of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_gateways_leases_are_free_at_once() {
+    let start = Fleet::start().set("lease.ttl", "\"5m\"");
+    let mut fleet = start.events_per_second(400).await;
+    fleet.flow(500).await;
+    let before = fleet.discord.figures().await;
+    assert_eq!(fleet.stop_gateway(0).await, Some(0));
+    fleet.restart_gateway(0);
+    fleet.resumed_since(&before, 4).await;
+    fleet.flow(200).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}

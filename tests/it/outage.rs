@@ -1,0 +1,119 @@
+//! NATS is away, or does not answer: what Discord sent is stored once it is back, once.
+
+use crate::support::fleet::{
+    Fleet,
+    wait::{LIMIT, eventually},
+};
+
+/// Events a second in these tests.
+const RATE: u32 = 400;
+
+/// Ten seconds without a server, shorter than the lease: the buffer holds what comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_and_restarted_within_the_lease_loses_nothing() {
+    let start = Fleet::start().set("lease.ttl", "\"60s\"");
+    let mut fleet = start.events_per_second(RATE).await;
+    let before = fleet.discord.figures().await;
+    fleet.nats.kill();
+    fleet.flow(10 * u64::from(RATE)).await;
+    fleet.nats.restart().await;
+    fleet.flow(500).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+    let after = fleet.discord.figures().await;
+    // No connection to Discord was even touched.
+    assert_eq!(after.connections, before.connections);
+}
+
+/// The same, longer than the lease: its owner stopped in time, and resumes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_away_longer_than_the_lease_loses_nothing() {
+    let mut fleet = Fleet::start().gateways(2).events_per_second(RATE).await;
+    let before = fleet.discord.figures().await;
+    fleet.nats.kill();
+    fleet.flow(10 * u64::from(RATE)).await;
+    fleet
+        .discord_sees("the shards were left", |figures| figures.connected == 0)
+        .await;
+    fleet.nats.restart().await;
+    fleet.resumed_since(&before, 4).await;
+    fleet.flow(500).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// Acks are lost for longer than the duplicate window: what was sent again is stored once all the
+/// same, by the fence alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_after_a_lost_ack_is_stored_once() {
+    let start = Fleet::start().set("lease.ttl", "\"60s\"").wired();
+    let start = start.set("stream.duplicate_window", "\"100ms\"");
+    let mut fleet = start.events_per_second(RATE).await;
+    fleet.flow(300).await;
+    let stored = fleet.last_stored().await;
+    fleet.wires(0).nats.deafen();
+    eventually("something is stored, unheard", LIMIT, async || {
+        (fleet.last_stored().await > stored).then_some(())
+    })
+    .await;
+    fleet.flow(3 * u64::from(RATE)).await;
+    fleet.wires(0).nats.heal();
+    fleet.wires(0).nats.snip();
+    fleet.flow(500).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// Frozen past its lease with publishes under way, a gateway wakes up beside its successor, and stores
+/// nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_frozen_past_its_lease_stores_nothing_more() {
+    let start = Fleet::start().set("stream.duplicate_window", "\"100ms\"");
+    let mut fleet = start.gateways(2).events_per_second(RATE).await;
+    fleet.shards_of(0, 2).await;
+    fleet.flow(300).await;
+    let before = fleet.discord.figures().await;
+    fleet.pause_gateway(0);
+    fleet.shards_of(1, 4).await;
+    fleet.resumed_since(&before, 2).await;
+    fleet.flow(300).await;
+    fleet.resume_gateway(0);
+    // It is heard of again, and takes its share back by handover.
+    fleet.shards_of(0, 2).await;
+    fleet.flow(300).await;
+    // A frozen process keeps its sockets: Discord saw the successor RESUME beside them, and closed them.
+    let report = fleet.audit_but_for("session_used_twice").await;
+    assert_eq!(report.gaps, 0);
+}
+
+/// Cut from Discord alone, shards come back by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_cut_from_discord_resumes() {
+    let mut fleet = Fleet::start().wired().events_per_second(RATE).await;
+    fleet.flow(300).await;
+    let before = fleet.discord.figures().await;
+    fleet.wires(0).discord.cut();
+    fleet
+        .discord_sees("every socket is cut", |figures| figures.connected == 0)
+        .await;
+    fleet.flow(u64::from(RATE)).await;
+    fleet.wires(0).discord.heal();
+    fleet.resumed_since(&before, 4).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// Cut from NATS alone, a gateway stops before its lease ends; the other one takes over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_cut_from_nats_is_replaced() {
+    let mut fleet = Fleet::start()
+        .wired()
+        .gateways(2)
+        .events_per_second(RATE)
+        .await;
+    fleet.shards_of(0, 2).await;
+    let before = fleet.discord.figures().await;
+    fleet.wires(0).nats.stall();
+    fleet.resumed_since(&before, 2).await;
+    fleet.shards_of(1, 4).await;
+    fleet.wires(0).nats.heal();
+    fleet.shards_of(0, 2).await;
+    fleet.flow(300).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}

@@ -1,0 +1,202 @@
+//! The judge: the simulator's record beside the stream, message by message. Neither is the fleet's word.
+
+use std::collections::HashMap;
+
+use async_nats::{
+    HeaderMap,
+    header::NATS_MESSAGE_ID,
+    jetstream::{
+        consumer::pull::OrderedConfig,
+        stream::{LastRawMessageErrorKind, Stream},
+    },
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use shardfleet::{
+    audit::{
+        Audit, Report,
+        evidence::{SentLine, Sessions, StoredLine},
+    },
+    fleet::ShardId,
+    wire::event::{CONTENT_ENCODING, MESSAGE_ID, parse_message_id},
+};
+
+use super::{
+    Fleet,
+    discord::{Session, Verdict},
+    wait::{LIMIT, eventually},
+};
+
+/// A message of the stream.
+pub(crate) struct Stored {
+    pub(crate) seq: u64,
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Bytes,
+}
+
+impl Stored {
+    /// A header, or nothing.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(async_nats::HeaderValue::as_str)
+    }
+}
+
+impl Fleet {
+    /// Ends the traffic, and waits until all that Discord sent to sessions that live is stored.
+    pub(crate) async fn quiet(&mut self) {
+        self.discord.traffic(0).await;
+        let shards = self.plan.shards;
+        loop {
+            self.wait_until("everything sent is delivered", LIMIT, |state| {
+                state.discord.connected == shards && state.discord.ready == shards
+            })
+            .await;
+            let verdict = eventually("everything sent is delivered", LIMIT, async || {
+                let verdict = self.sim_verdict().await;
+                let delivered = |session: &Session| session.delivered_seq == session.last_seq;
+                let all = living(&verdict).all(delivered);
+                all.then_some(verdict)
+            })
+            .await;
+            let last = self.last_forwarded(&verdict).await;
+            for session in living(&verdict) {
+                self.stored(session, last[&session.id]).await;
+            }
+            // What came meanwhile, such as a guild still loading, is waited for too.
+            let now = self.sim_verdict().await;
+            let sent = |verdict: &Verdict| -> u64 {
+                living(verdict).map(|session| session.last_seq).sum()
+            };
+            if sent(&now) == sent(&verdict) {
+                return;
+            }
+        }
+    }
+
+    /// Compares every message of the stream with the simulator's record: nothing lost, nothing twice,
+    /// in order, byte for byte, and every loss said. And Discord saw no rule broken.
+    pub(crate) async fn audit(&mut self) -> Report {
+        self.audit_but_for("").await
+    }
+
+    /// The same, where what the test does cannot but break one rule.
+    pub(crate) async fn audit_but_for(&mut self, rule: &str) -> Report {
+        self.quiet().await;
+        let report = self.report().await;
+        assert!(report.clean(), "{report:#?}");
+        let broken = self.sim_verdict().await.violations;
+        let broken = broken.iter().filter(|violation| violation["rule"] != rule);
+        assert_eq!(broken.collect::<Vec<_>>(), [] as [&serde_json::Value; 0]);
+        report
+    }
+
+    /// The comparison alone. Events that the fleet is told not to forward must not be there.
+    pub(crate) async fn report(&self) -> Report {
+        let mut audit = Audit::default();
+        let sessions: Sessions = self.discord.verdict().await;
+        audit.read_sessions(&sessions);
+        for line in self.discord.record().await.lines() {
+            if !self.denies(&sent(line).event) {
+                audit.read_sent(line).unwrap();
+            }
+        }
+        for message in self.messages().await {
+            let Stored {
+                seq,
+                subject,
+                payload,
+                ..
+            } = &message;
+            let id = message.header(MESSAGE_ID).unwrap_or_default();
+            let encoding = message.header(CONTENT_ENCODING);
+            let line = StoredLine::new(*seq, subject, id, encoding, payload).unwrap();
+            audit.read_stored(&line).unwrap();
+        }
+        audit.report()
+    }
+
+    /// Every message of the stream, in its order.
+    pub(crate) async fn messages(&self) -> Vec<Stored> {
+        let stream = self.stream().await;
+        let last = stream.get_info().await.unwrap().state.last_sequence;
+        let consumer = stream.create_consumer(OrderedConfig::default()).await;
+        let mut incoming = consumer.unwrap().messages().await.unwrap();
+        let mut messages: Vec<Stored> = Vec::new();
+        while messages.last().map_or(0, |message| message.seq) < last {
+            let next = tokio::time::timeout(LIMIT, incoming.next()).await;
+            let message = next.expect("the stream stopped short").unwrap().unwrap();
+            let seq = message.info().unwrap().stream_sequence;
+            let message = message.message;
+            messages.push(Stored {
+                seq,
+                subject: message.subject.to_string(),
+                headers: message.headers.unwrap_or_default(),
+                payload: message.payload,
+            });
+        }
+        messages
+    }
+
+    /// The last sequence of the stream.
+    pub(crate) async fn last_stored(&self) -> u64 {
+        let stream = self.stream().await;
+        stream.get_info().await.unwrap().state.last_sequence
+    }
+
+    /// Of every session, the last sequence that the fleet forwards.
+    async fn last_forwarded(&self, verdict: &Verdict) -> HashMap<String, u64> {
+        if self.plan.denied.is_empty() {
+            let last = |session: &Session| (session.id.clone(), session.last_seq);
+            return verdict.sessions.iter().map(last).collect();
+        }
+        let mut last = HashMap::new();
+        for line in self.discord.record().await.lines() {
+            let sent = sent(line);
+            if !self.denies(&sent.event) {
+                last.insert(sent.session.into_owned(), sent.seq);
+            }
+        }
+        last
+    }
+
+    /// Waits until the shard's last message in the stream is this one.
+    async fn stored(&self, session: &Session, seq: u64) {
+        let stream = self.stream().await;
+        let subject = self.broker.names.shard(ShardId(session.shard));
+        let what = format!("{}:{seq} of shard {} is stored", session.id, session.shard);
+        eventually(&what, LIMIT, async || {
+            let message = match stream.get_last_raw_message_by_subject(&subject).await {
+                Ok(message) => message,
+                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                    return None;
+                }
+                Err(error) => panic!("cannot read the stream: {error}"),
+            };
+            let id = message.headers.get(NATS_MESSAGE_ID)?.as_str();
+            (parse_message_id(id)? == (session.id.as_str(), seq)).then_some(())
+        })
+        .await;
+    }
+
+    async fn stream(&self) -> Stream {
+        let name = self.broker.names.stream(0, 1);
+        self.broker.jetstream.get_stream(name).await.unwrap()
+    }
+
+    /// READY and RESUMED are always forwarded: they carry the resume point.
+    fn denies(&self, event: &str) -> bool {
+        let denied = self.plan.denied.iter().any(|denied| denied == event);
+        denied && !matches!(event, "READY" | "RESUMED")
+    }
+}
+
+/// Sessions that can be resumed, or need not be.
+pub(crate) fn living(verdict: &Verdict) -> impl Iterator<Item = &Session> {
+    let lives = |session: &&Session| session.end_reason.is_none();
+    verdict.sessions.iter().filter(lives)
+}
+
+fn sent(line: &str) -> SentLine<'_> {
+    serde_json::from_str(line).unwrap()
+}

@@ -1,0 +1,131 @@
+//! What fleet a test wants: a sentence that ends in `.await`.
+
+use std::{
+    future::{Future, IntoFuture},
+    pin::Pin,
+};
+
+use super::Fleet;
+
+/// A fleet to start. Every figure that a test does not name is one that keeps it quick.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) shards: u32,
+    pub(crate) group_size: u32,
+    pub(crate) gateways: usize,
+    pub(crate) coordinators: usize,
+    pub(crate) events_per_second: u32,
+    pub(crate) max_concurrency: u32,
+    pub(crate) max_payload: u32,
+    pub(crate) flags: Vec<String>,
+    pub(crate) settings: Vec<(String, String)>,
+    pub(crate) denied: Vec<String>,
+    pub(crate) wired: bool,
+    pub(crate) tls: bool,
+    pub(crate) cold: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            shards: 4,
+            group_size: 2,
+            gateways: 1,
+            coordinators: 1,
+            events_per_second: 200,
+            // As many as any test has shards: a cold start is one round of IDENTIFYs.
+            max_concurrency: 16,
+            max_payload: 8 << 20,
+            flags: Vec::new(),
+            settings: Vec::new(),
+            denied: Vec::new(),
+            wired: false,
+            tls: false,
+            cold: false,
+        }
+    }
+}
+
+impl Plan {
+    pub(crate) fn shards(mut self, shards: u32) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    pub(crate) fn group_size(mut self, group_size: u32) -> Self {
+        self.group_size = group_size;
+        self
+    }
+
+    pub(crate) fn gateways(mut self, gateways: usize) -> Self {
+        self.gateways = gateways;
+        self
+    }
+
+    pub(crate) fn coordinators(mut self, coordinators: usize) -> Self {
+        self.coordinators = coordinators;
+        self
+    }
+
+    pub(crate) fn events_per_second(mut self, events_per_second: u32) -> Self {
+        self.events_per_second = events_per_second;
+        self
+    }
+
+    pub(crate) fn max_concurrency(mut self, max_concurrency: u32) -> Self {
+        self.max_concurrency = max_concurrency;
+        self
+    }
+
+    /// The largest message that NATS takes, in bytes.
+    pub(crate) fn max_payload(mut self, bytes: u32) -> Self {
+        self.max_payload = bytes;
+        self
+    }
+
+    /// A flag of the simulator, such as `--session-ttl=5s`.
+    pub(crate) fn discord(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// A key of the configuration of every process, such as `lease.ttl`.
+    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Events that the fleet does not forward.
+    pub(crate) fn deny(mut self, events: &[&str]) -> Self {
+        self.denied = events.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Gateways reach NATS and Discord by wires that can be cut.
+    pub(crate) fn wired(mut self) -> Self {
+        self.wired = true;
+        self
+    }
+
+    /// Discord is reached over https and wss.
+    pub(crate) fn over_tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Without waiting for the shards.
+    pub(crate) fn cold(mut self) -> Self {
+        self.cold = true;
+        self
+    }
+}
+
+impl IntoFuture for Plan {
+    type Output = Fleet;
+    type IntoFuture = Pin<Box<dyn Future<Output = Fleet>>>;
+
+    /// Starts every process; unless [`Plan::cold`], waits until every shard is ready.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(Fleet::launch(self))
+    }
+}
