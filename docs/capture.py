@@ -7,6 +7,8 @@ Runs the demo on a terminal of its own (100 columns), follows what it draws, kee
 something happened, and writes them as one picture that plays. Standard library only.
 """
 
+import codecs
+import fcntl
 import html
 import os
 import pty
@@ -16,7 +18,6 @@ import struct
 import subprocess
 import sys
 import termios
-import fcntl
 
 ROWS, COLUMNS = 60, 100
 CELL, LINE = 8.4, 18
@@ -111,7 +112,7 @@ def run(binary):
     child = subprocess.Popen([binary, "demo"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     terminal, frames, told = Terminal(), [], 0
-    decoder = __import__("codecs").getincrementaldecoder("utf-8")()
+    decoder = codecs.getincrementaldecoder("utf-8")()
     while True:
         ready, _, _ = select.select([ours], [], [], 120)
         try:
@@ -180,12 +181,13 @@ def spans(line, y):
         if back:
             yield (f'<rect x="{x:.1f}" y="{y - LINE + 5}" width="{(end - at) * CELL:.1f}" '
                    f'height="{LINE - 2}" fill="{back}"/>')
-        if words.strip():
+        # Each word at its own column, whatever the font of the reader is.
+        for found in re.finditer(r"\S+(?: \S+)*", words):
             look = f' style="fill:{front}"' if front else ""
             look += ' font-weight="bold"' if bold else ""
             look += ' font-style="italic"' if italic else ""
-            yield (f'<text x="{x:.1f}" y="{y}" textLength="{(end - at) * CELL:.1f}" xml:space="preserve"{look}>'
-                   f"{html.escape(words)}</text>")
+            yield (f'<text x="{x + found.start() * CELL:.1f}" y="{y}" '
+                   f'textLength="{len(found[0]) * CELL:.1f}"{look}>{html.escape(found[0])}</text>')
         at = end
 
 
