@@ -70,8 +70,8 @@ async fn a_retry_after_a_lost_ack_is_stored_once() {
     let start = start.set("stream.duplicate_window", "\"100ms\"");
     let mut fleet = start.events_per_second(RATE).await;
     fleet.flow(300).await;
-    let stored = fleet.last_stored().await;
     fleet.wires(0).nats.deafen();
+    let stored = fleet.last_stored().await;
     eventually("something is stored, unheard", LIMIT, async || {
         (fleet.last_stored().await > stored).then_some(())
     })
