@@ -22,8 +22,8 @@ pub struct Buckets<H> {
     spacing: Duration,
     last: Vec<Use>,
     waiting: Waiting<H>,
-    /// When [`Buckets::pick`] last looked: what was due then is not due again by time alone.
-    looked: Boottime,
+    /// When it is worth looking for somebody to grant; none while nothing but news can change that.
+    due: Option<Boottime>,
 }
 
 /// A request that is about to be granted.
@@ -51,13 +51,17 @@ impl<H> Buckets<H> {
             spacing: SPACING + margin,
             last: vec![Use::default()],
             waiting: Waiting::new(1),
-            looked: Boottime::default(),
+            due: None,
         }
     }
 
     /// Takes a request, or another repetition of it.
     pub fn ask(&mut self, ask: &Ask, reply_to: H, now: Boottime) -> Asked {
-        self.waiting.ask(ask, reply_to, now)
+        let asked = self.waiting.ask(ask, reply_to, now);
+        if asked == Asked::Waits {
+            self.expect(ask.shard as usize % self.last.len());
+        }
+        asked
     }
 
     /// The IDENTIFY of this nonce has left by now.
@@ -70,6 +74,7 @@ impl<H> Buckets<H> {
             let latest = now.plus(last.slack);
             last.latest = last.latest.map(|before| before.min(latest));
             last.open = None;
+            self.expect(bucket);
         }
     }
 
@@ -86,7 +91,7 @@ impl<H> Buckets<H> {
         ready: impl Fn(u32) -> Boottime,
         now: Boottime,
     ) -> Vec<Pick<H>> {
-        self.looked = now;
+        self.due = self.next_after(now);
         let mut heads: Vec<_> = (0..self.last.len())
             .filter(|bucket| !self.waiting.is_idle(*bucket) && self.free_at(*bucket) <= now)
             .filter_map(|bucket| {
@@ -134,6 +139,12 @@ impl<H> Buckets<H> {
             *last = pick.before;
         }
         self.waiting.restore(pick.entry);
+        self.look_again();
+    }
+
+    /// What a grant depends on beside the buckets has changed, or may have.
+    pub fn look_again(&mut self) {
+        self.due = (self.waiting.len() > 0).then(Boottime::default);
     }
 
     /// Discord's `max_concurrency`. Where it changes, every bucket counts as just used.
@@ -149,6 +160,7 @@ impl<H> Buckets<H> {
         };
         self.last = vec![just; buckets as usize];
         self.waiting.cut(buckets);
+        self.look_again();
     }
 
     /// Takes over what another leader wrote: uses relative to a moment no later than `seen`.
@@ -168,6 +180,7 @@ impl<H> Buckets<H> {
                 last.latest = last.latest.max(Some(offset(seen, *ms)));
             }
         }
+        self.look_again();
     }
 
     /// Every bucket counts as just used.
@@ -191,13 +204,9 @@ impl<H> Buckets<H> {
         self.waiting.sweep(now);
     }
 
-    /// When a bucket becomes free that somebody waits for.
+    /// When [`Buckets::pick`] may find somebody, as far as time alone decides.
     pub fn next_wakeup(&self) -> Option<Boottime> {
-        (0..self.last.len())
-            .filter(|bucket| !self.waiting.is_idle(*bucket))
-            .map(|bucket| self.free_at(bucket))
-            .filter(|free| *free > self.looked)
-            .min()
+        self.due
     }
 
     /// How long a request will wait for its bucket alone, and how many stand before it.
@@ -226,6 +235,23 @@ impl<H> Buckets<H> {
     /// Buckets, by Discord's `max_concurrency`.
     pub fn count(&self) -> u32 {
         u32::try_from(self.last.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Somebody waits for this bucket.
+    fn expect(&mut self, bucket: usize) {
+        if !self.waiting.is_idle(bucket) {
+            let free = self.free_at(bucket);
+            self.due = Some(self.due.map_or(free, |due| due.min(free)));
+        }
+    }
+
+    /// The first bucket to become free later that somebody waits for.
+    fn next_after(&self, now: Boottime) -> Option<Boottime> {
+        (0..self.last.len())
+            .filter(|bucket| !self.waiting.is_idle(*bucket))
+            .map(|bucket| self.free_at(bucket))
+            .filter(|free| *free > now)
+            .min()
     }
 
     fn free_at(&self, bucket: usize) -> Boottime {

@@ -122,6 +122,9 @@ impl<H: Clone> Leader<H> {
     /// Takes in what happened and says what to do, in order.
     pub fn apply(&mut self, input: Input<H>, now: Boottime) -> Vec<Effect<H>> {
         let mut out = Vec::new();
+        if !matches!(input, Input::Request(..)) {
+            self.buckets.look_again();
+        }
         match input {
             Input::Held(held) => self.on_held(held, now, &mut out),
             Input::Sighted(sighting) => self.on_sighted(sighting, now),

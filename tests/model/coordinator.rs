@@ -38,6 +38,8 @@ pub(crate) struct Coordinator {
     jobs: VecDeque<Op<Box<Ledger>>>,
     /// The operation under way on each, and on Discord.
     on_lease: Option<(u64, bool)>,
+    /// When the lease has something to do.
+    lease_at: Boottime,
     on_ledger: Option<(u64, bool)>,
     on_discord: Option<u64>,
     operations: u64,
@@ -64,6 +66,7 @@ impl Coordinator {
             effects: VecDeque::new(),
             jobs: VecDeque::new(),
             on_lease: None,
+            lease_at: Boottime::default(),
             on_ledger: None,
             on_discord: None,
             operations: 0,
@@ -85,6 +88,7 @@ impl Coordinator {
         self.effects.clear();
         self.jobs.clear();
         (self.on_lease, self.on_ledger, self.on_discord) = (None, None, None);
+        self.lease_at = clock;
         self.leader.apply(Input::Shards(self.shards), clock);
         self.leader.apply(Input::Halted(false), clock);
     }
@@ -108,11 +112,8 @@ impl Coordinator {
     }
 
     /// When it has something to do by its own clock.
-    pub(crate) fn next_wakeup(&mut self, clock: Boottime) -> Option<Boottime> {
-        let lease = match (self.on_lease, self.lease.step_is_wait(clock)) {
-            (None, Some(at)) => Some(at),
-            _ => None,
-        };
+    pub(crate) fn next_wakeup(&self) -> Option<Boottime> {
+        let lease = self.on_lease.is_none().then_some(self.lease_at);
         let believed = self.believed.map(|held| held.until);
         [lease, believed, self.leader.next_wakeup()]
             .into_iter()
@@ -131,15 +132,17 @@ impl Coordinator {
             Told::Sighted(sighting) => self.take(Input::Sighted(sighting), clock),
             Told::Lease(of, number, answer) if of == life => {
                 if self.on_lease.take_if(|(n, _)| *n == number).is_some() {
-                    self.on_lease_answer(Some(answer), clock);
+                    self.lease_at = clock;
+                    self.on_lease_answer(answer, clock);
                 }
             }
             Told::LeaseSilent(of, number) if of == life => {
                 if let Some((_, looks)) = self.on_lease.take_if(|(n, _)| *n == number) {
-                    let answer = looks.then_some(());
-                    match answer {
-                        Some(()) => self.lease.saw(Found::NoAnswer, clock),
-                        None => self.lease.wrote(Outcome::Unknown, clock),
+                    self.lease_at = clock;
+                    if looks {
+                        self.lease.saw(Found::NoAnswer, clock);
+                    } else {
+                        self.lease.wrote(Outcome::Unknown, clock);
                     }
                 }
             }
@@ -180,13 +183,13 @@ impl Coordinator {
         }
     }
 
-    fn on_lease_answer(&mut self, answer: Option<Answer<LeaseValue>>, clock: Boottime) {
+    fn on_lease_answer(&mut self, answer: Answer<LeaseValue>, clock: Boottime) {
         let mine = (self.number, self.process.life);
         match answer {
-            Some(Answer::Applied(revision)) => self.lease.wrote(Outcome::Applied(revision), clock),
-            Some(Answer::Conflict) => self.lease.wrote(Outcome::Refused, clock),
-            Some(Answer::Found(None)) => self.lease.saw(Found::Nothing, clock),
-            Some(Answer::Found(Some(((owner, life, write), revision)))) => {
+            Answer::Applied(revision) => self.lease.wrote(Outcome::Applied(revision), clock),
+            Answer::Conflict => self.lease.wrote(Outcome::Refused, clock),
+            Answer::Found(None) => self.lease.saw(Found::Nothing, clock),
+            Answer::Found(Some(((owner, life, write), revision))) => {
                 let found = if (owner, life) == mine {
                     Found::Ours { revision, write }
                 } else {
@@ -194,17 +197,20 @@ impl Coordinator {
                 };
                 self.lease.saw(found, clock);
             }
-            None => {}
         }
     }
 
     /// True if the lease has moved, or what is believed of it.
     fn keep_lease(&mut self, clock: Boottime, network: &mut Network) -> bool {
         let mut moved = false;
-        if self.on_lease.is_none() {
+        if self.on_lease.is_none() && self.lease_at <= clock {
             let mine = (self.number, self.process.life);
             let op = match self.lease.step(clock) {
-                Step::Wait(_) | Step::End => None,
+                Step::Wait(at) => {
+                    self.lease_at = at;
+                    None
+                }
+                Step::End => None,
                 Step::Bid(write) => Some(Op::Write((mine.0, mine.1, write), None)),
                 Step::Renew { revision, write } => {
                     Some(Op::Write((mine.0, mine.1, write), Some(revision)))
@@ -282,20 +288,5 @@ pub(crate) fn sighting(ledger: &Ledger, revision: u64) -> Sighting {
     Sighting {
         revision,
         nonce: ledger.nonce.clone(),
-    }
-}
-
-trait Waits {
-    /// The moment that the lease waits for; none if it has something to do now.
-    fn step_is_wait(&self, clock: Boottime) -> Option<Boottime>;
-}
-
-impl Waits for State {
-    fn step_is_wait(&self, clock: Boottime) -> Option<Boottime> {
-        match self.clone().step(clock) {
-            Step::Wait(at) => Some(at),
-            Step::End => None,
-            Step::Bid(_) | Step::Renew { .. } | Step::Look => Some(clock),
-        }
     }
 }

@@ -22,7 +22,7 @@ use plan::Plan;
 use world::World;
 
 /// How many seeds an ordinary run tries; `SHARDFLEET_MODEL_SEEDS` asks for more.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 2_000;
 
 #[test]
 fn no_rule_is_broken_whatever_fails() {
@@ -57,7 +57,7 @@ fn try_seed(seed: u64) {
 
 #[test]
 fn a_cold_start_of_sixteen_thousand_takes_no_longer_than_discord_makes_it() {
-    let (askers, max_concurrency) = (16_384, 128);
+    let (askers, max_concurrency) = (16_384, 256);
     let mut world = World::new(Plan::calm(askers, max_concurrency));
     world.run().unwrap();
     let received = &world.judge.received;

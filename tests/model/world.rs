@@ -185,8 +185,7 @@ impl World {
         let wakeup = if network.now < coordinator.process.frozen_until {
             Some(coordinator.process.frozen_until)
         } else {
-            let clock = coordinator.process.clock(network.now);
-            let next = coordinator.next_wakeup(clock);
+            let next = coordinator.next_wakeup();
             next.map(|at| coordinator.process.world(at))
         };
         if let Some(at) = coordinator.process.arm(wakeup, network.now) {

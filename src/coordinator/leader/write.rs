@@ -42,14 +42,16 @@ impl<H: Clone> Leader<H> {
             return;
         }
         match self.stage {
-            Stage::Leading => {
+            Stage::Leading
+                if self.stale || self.buckets.next_wakeup().is_some_and(|at| at <= now) =>
+            {
                 let picks = self.pick(now);
                 if !picks.is_empty() || self.stale {
                     self.write(picks, now, out);
                 }
             }
             Stage::Settling => self.write(Vec::new(), now, out),
-            Stage::Following | Stage::Reading | Stage::Opening => {}
+            Stage::Leading | Stage::Following | Stage::Reading | Stage::Opening => {}
         }
     }
 
