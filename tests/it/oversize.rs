@@ -1,7 +1,10 @@
 //! Events larger than NATS takes.
 
 use serde_json::json;
-use shardfleet::wire::event::{CONTENT_ENCODING, ZSTD};
+use shardfleet::{
+    subject::GAP_EVENT,
+    wire::event::{CONTENT_ENCODING, ZSTD},
+};
 
 use crate::support::fleet::{Fleet, judge::Stored};
 
@@ -32,7 +35,7 @@ async fn come_compressed_or_leave_a_gap() {
         .map(|message| zstd::decode_all(&message.payload[..]).unwrap().len());
     assert!(sizes.clone().all(|size| size.abs_diff(SIZES[0]) < 1_000));
     assert_eq!(sizes.count(), 2);
-    let gap = |message: &&Stored| message.subject.ends_with(".FLEET_GAP");
+    let gap = |message: &&Stored| message.event() == GAP_EVENT;
     for gap in messages.iter().filter(gap) {
         let gap: serde_json::Value = serde_json::from_slice(&gap.payload).unwrap();
         assert_eq!(

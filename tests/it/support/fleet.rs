@@ -14,12 +14,7 @@ use std::{path::Path, time::Duration};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use shardfleet::{
-    broker::Broker,
-    config,
-    roster::Roster,
-    subject::Names,
-};
+use shardfleet::{broker::Broker, config, roster::Roster, subject::Names};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
