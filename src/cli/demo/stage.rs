@@ -97,6 +97,8 @@ impl Stage {
             ("SHARDFLEET_FLEET__GROUP_SIZE", GROUP_SIZE.to_string()),
             // One gateway must be able to take all that the other leaves behind.
             ("SHARDFLEET_GATEWAY__MAX_GROUPS", self.groups().to_string()),
+            // Discord itself shares this machine's cores: the path to it may vary by more than usual.
+            ("SHARDFLEET_COORDINATOR__MARGIN", "1s".to_owned()),
             ("SHARDFLEET_PROCESS__NAME", name.to_owned()),
             ("SHARDFLEET_WEB__LISTEN", page.clone()),
             ("SHARDFLEET_LOG__FORMAT", "text".to_owned()),
