@@ -46,6 +46,7 @@ pub async fn run(
     board: Board,
     shutdown: CancellationToken,
 ) -> Result<()> {
+    metrics::begin();
     let names = broker.names.clone();
     let state = Bucket::open(&broker, &names.state_bucket()).await?;
     let halts = halt::watch(&state, &config.discord.token).await?;

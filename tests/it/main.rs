@@ -9,6 +9,7 @@ mod halt;
 mod handover;
 mod interruptions;
 mod layers;
+mod manual;
 mod outage;
 mod oversize;
 mod process;
