@@ -245,7 +245,8 @@ impl Process {
 }
 
 async fn announce_drain(shutdown: CancellationToken, board: Board, ready: Ready) {
-    shutdown.cancelled().await;
+    let drains = board.drains();
+    tokio::select! { () = shutdown.cancelled() => {}, () = drains.cancelled() => {} }
     board.draining();
     ready.draining();
 }

@@ -4,6 +4,7 @@ pub mod ask;
 pub mod assign;
 pub mod buffer;
 pub mod claims;
+pub mod drain;
 pub mod forward;
 pub mod gauge;
 pub mod group;
@@ -77,6 +78,8 @@ pub async fn run(
     let gathering = CancellationToken::new();
     let roster = Roster::gather(&broker, gathering.clone()).await?;
     let leases = Bucket::open(&broker, &names.lease_bucket()).await?;
+    let asked = CancellationToken::new();
+    drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;
     let supervisor = Supervisor {
         config,
         board,
@@ -86,6 +89,7 @@ pub async fn run(
         shared,
         lanes,
         roster,
+        asked,
     };
     let ended = supervisor.run(heard, halts, shutdown).await;
     gathering.cancel();

@@ -11,6 +11,8 @@ metrics! {
     LIMIT: Gauge "shardfleet_identify_limit" [];
     /// Identifies left of the day, the reserve included.
     REMAINING: Gauge "shardfleet_identify_remaining" [];
+    /// Of those left, how many only an operator may spend.
+    RESERVE: Gauge "shardfleet_identify_reserve" [];
     /// When Discord opens the next day, in seconds since the Unix epoch.
     RESET: Gauge "shardfleet_identify_reset_timestamp_seconds" [];
     /// Shards that wait for leave to IDENTIFY.
@@ -32,6 +34,7 @@ pub(super) fn show(status: &CoordinatorStatus) {
     let known = if status.leader { 1.0 } else { 0.0 };
     ::metrics::gauge!(LIMIT.name).set(known * f64::from(status.limit));
     ::metrics::gauge!(REMAINING.name).set(known * f64::from(status.remaining));
+    ::metrics::gauge!(RESERVE.name).set(known * f64::from(status.reserve));
     ::metrics::gauge!(RESET.name).set(known * status.reset_at_ms as f64 / 1_000.0);
     ::metrics::gauge!(QUEUE.name).set(known * f64::from(status.queue));
     ::metrics::gauge!(SHARDS.name).set(known * f64::from(status.shards));

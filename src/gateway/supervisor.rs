@@ -53,6 +53,8 @@ pub struct Supervisor {
     pub lanes: Vec<Lane>,
     /// Who is there.
     pub roster: Roster,
+    /// Cancelled once an operator asked to hand everything over and to stay.
+    pub asked: CancellationToken,
 }
 
 impl Supervisor {
@@ -75,6 +77,7 @@ impl Supervisor {
             claims: Claims::default(),
             holders: BTreeMap::new(),
             layout,
+            drained: false,
         };
         let mut halted = None;
         let mut moves = self.roster.moves();
@@ -84,6 +87,11 @@ impl Supervisor {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = self.asked.cancelled(), if !work.drained => {
+                    work.drained = true;
+                    self.board.draining();
+                    work.claims.give_back_all();
+                }
                 Some(halt) = halts.next() => { halted = Some(halt); break }
                 Some(report) = reports.recv() => {
                     if let Some((shard, code)) = claims::fatal(&report) {
@@ -118,6 +126,9 @@ impl Supervisor {
     }
 
     fn look(&self, work: &mut Work) {
+        if work.drained {
+            return;
+        }
         work.forget(clock::now(), self.config.lease.ttl.0);
         let gateways = self.gateways();
         let me = self.board.process();
@@ -228,6 +239,8 @@ struct Work {
     /// Who holds a group, and when its key was last written.
     holders: BTreeMap<GroupId, (String, Instant)>,
     layout: Layout,
+    /// An operator drained it: it bids no more.
+    drained: bool,
 }
 
 impl Work {

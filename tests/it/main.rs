@@ -10,6 +10,7 @@ mod handover;
 mod interruptions;
 mod layers;
 mod manual;
+mod operator;
 mod outage;
 mod oversize;
 mod process;
