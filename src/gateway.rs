@@ -4,6 +4,7 @@ pub mod ask;
 pub mod assign;
 pub mod buffer;
 pub mod claims;
+pub mod drain;
 pub mod forward;
 pub mod gauge;
 pub mod group;
@@ -47,6 +48,7 @@ pub async fn run(
     board: Board,
     shutdown: CancellationToken,
 ) -> Result<()> {
+    metrics::begin();
     let names = broker.names.clone();
     let state = Bucket::open(&broker, &names.state_bucket()).await?;
     let halts = halt::watch(&state, &config.discord.token).await?;
@@ -77,6 +79,8 @@ pub async fn run(
     let gathering = CancellationToken::new();
     let roster = Roster::gather(&broker, gathering.clone()).await?;
     let leases = Bucket::open(&broker, &names.lease_bucket()).await?;
+    let asked = CancellationToken::new();
+    drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;
     let supervisor = Supervisor {
         config,
         board,
@@ -86,6 +90,7 @@ pub async fn run(
         shared,
         lanes,
         roster,
+        asked,
     };
     let ended = supervisor.run(heard, halts, shutdown).await;
     gathering.cancel();

@@ -54,6 +54,8 @@ pub struct Supervisor {
     pub lanes: Vec<Lane>,
     /// Who is there.
     pub roster: Roster,
+    /// Cancelled once an operator asked to hand everything over and to stay.
+    pub asked: CancellationToken,
 }
 
 impl Supervisor {
@@ -76,6 +78,7 @@ impl Supervisor {
             claims: Claims::default(),
             holders: Holders::new(self.config.lease.ttl.0),
             layout,
+            drained: false,
         };
         let mut halted = None;
         let mut moves = self.roster.moves();
@@ -85,6 +88,11 @@ impl Supervisor {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = self.asked.cancelled(), if !work.drained => {
+                    work.drained = true;
+                    self.board.draining();
+                    work.claims.give_back_all();
+                }
                 Some(halt) = halts.next() => { halted = Some(halt); break }
                 Some(report) = reports.recv() => {
                     if let Some((shard, code)) = claims::fatal(&report) {
@@ -120,6 +128,9 @@ impl Supervisor {
     }
 
     fn look(&self, work: &mut Work) {
+        if work.drained {
+            return;
+        }
         let gateways = self.gateways();
         let me = self.board.process();
         let view = View {
@@ -224,4 +235,6 @@ struct Work {
     claims: Claims,
     holders: Holders,
     layout: Layout,
+    /// An operator drained it: it bids no more.
+    drained: bool,
 }
