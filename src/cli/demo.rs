@@ -99,6 +99,8 @@ async fn act(
         () = screen.show(&mut eyes) => bail!("the view ended before the story"),
     };
     notes.say("reading both records");
+    notes.wait_for("the audit");
+    screen.show_once(&mut eyes).await;
     let seen = collect::collect(&stage, folder.evidence()).await?;
     let report = super::audit::compare(folder.evidence())?;
     let verdict = Verdict::new(report, &seen, &facts, notes.elapsed());

@@ -10,6 +10,8 @@ use std::sync::{
 
 /// Above this share of the limit the shed classes are dropped, in percent.
 const SHED_ABOVE: u64 = 80;
+/// An ack younger than this shows that NATS is there.
+const ACKS_COUNT_FOR_MS: u64 = 3_000;
 /// A parked shard comes back once less than this share of the limit waits, in percent.
 const RETURN_BELOW: u64 = 25;
 
@@ -17,6 +19,8 @@ const RETURN_BELOW: u64 = 25;
 #[derive(Clone, Debug)]
 pub struct Budget {
     waiting: Arc<AtomicU64>,
+    /// When the stream last acknowledged anything of this process, in milliseconds since the epoch.
+    acked_ms: Arc<AtomicU64>,
     limit: u64,
 }
 
@@ -45,6 +49,7 @@ impl Budget {
     pub fn new(limit: u64) -> Self {
         Self {
             waiting: Arc::default(),
+            acked_ms: Arc::default(),
             limit,
         }
     }
@@ -59,13 +64,27 @@ impl Budget {
         }
     }
 
-    /// Whether to read on; `acks` tells whether any came lately.
-    pub fn reading(&self, acks: bool) -> Reading {
-        match (self.waiting() >= self.limit, acks) {
+    /// Whether to read on at `now_ms` since the epoch.
+    pub fn reading(&self, now_ms: u64) -> Reading {
+        let acked_ms = self.acked_ms.load(Ordering::Relaxed);
+        match (
+            self.is_full(),
+            now_ms.saturating_sub(acked_ms) < ACKS_COUNT_FOR_MS,
+        ) {
             (false, _) => Reading::Freely,
             (true, true) => Reading::Slowly,
             (true, false) => Reading::Park,
         }
+    }
+
+    /// True if no more should be read.
+    pub fn is_full(&self) -> bool {
+        self.waiting() >= self.limit
+    }
+
+    /// The stream acknowledged something at `now_ms` since the epoch.
+    pub fn acked(&self, now_ms: u64) {
+        self.acked_ms.store(now_ms, Ordering::Relaxed);
     }
 
     /// True once a parked shard may come back.
@@ -101,8 +120,10 @@ mod tests {
     #[test]
     fn sheds_first_then_slows_down_or_parks() {
         let budget = Budget::new(1000);
+        budget.acked(10_000);
+        let (soon, late) = (10_000 + ACKS_COUNT_FOR_MS - 1, 10_000 + ACKS_COUNT_FOR_MS);
         assert_eq!(
-            (budget.admit(true), budget.reading(false)),
+            (budget.admit(true), budget.reading(late)),
             (Admission::Take, Reading::Freely)
         );
         budget.add(800);
@@ -110,10 +131,10 @@ mod tests {
             (budget.admit(true), budget.admit(false)),
             (Admission::Shed, Admission::Take)
         );
-        assert_eq!(budget.reading(false), Reading::Freely);
+        assert_eq!(budget.reading(late), Reading::Freely);
         budget.add(200);
         assert_eq!(
-            (budget.reading(true), budget.reading(false)),
+            (budget.reading(soon), budget.reading(late)),
             (Reading::Slowly, Reading::Park)
         );
         budget.remove(700);

@@ -40,23 +40,12 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Progress {
     stored: AtomicU64,
-    last_ack_ms: AtomicU64,
 }
 
 impl Progress {
     /// Messages stored by this process.
     pub fn stored(&self) -> u64 {
         self.stored.load(Ordering::Relaxed)
-    }
-
-    /// When the stream last acknowledged one, in milliseconds since the Unix epoch.
-    pub fn last_ack_ms(&self) -> u64 {
-        self.last_ack_ms.load(Ordering::Relaxed)
-    }
-
-    fn acked(&self) {
-        self.stored.fetch_add(1, Ordering::Relaxed);
-        self.last_ack_ms.store(clock::unix_ms(), Ordering::Relaxed);
     }
 }
 
@@ -101,6 +90,7 @@ impl Publisher {
             }
             match self.store(&mut flight, &batch).await {
                 Ok(count) => {
+                    self.budget.acked(clock::unix_ms());
                     for message in batch.pop(count) {
                         self.budget.remove(message.body.size());
                         self.stored(message);
@@ -129,7 +119,7 @@ impl Publisher {
     }
 
     fn stored(&self, message: Message) {
-        self.progress.acked();
+        self.progress.stored.fetch_add(1, Ordering::Relaxed);
         self.meters.stored(&message, clock::now());
         if message.is_ready() {
             // The owner of the session's key may be gone already; then the stream alone tells.

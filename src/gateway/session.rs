@@ -12,7 +12,6 @@ use crate::{
         Broker,
         bucket::{Bucket, KvError},
     },
-    clock,
     fleet::{Epoch, ShardId},
     subject,
     wire::{self, VERSION, event::parse_message_id, session::StoredSession},
@@ -190,47 +189,6 @@ pub async fn last_ready(broker: &Broker, stream: &str, shard: ShardId) -> Result
         Ok(message) => Ok(ready(&message.payload)),
         Err(error) if error.kind() == NoMessageFound => Ok(None),
         Err(error) => Err(anyhow!(error)).context("cannot read the shard's last READY"),
-    }
-}
-
-/// A session key is rewritten this often if its sequence moved.
-pub const KEEP_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
-/// … and whenever so many events were dropped on purpose since: they are not in the stream.
-pub const KEEP_AFTER_DROPS: u32 = 500;
-
-/// When to rewrite the key.
-#[derive(Debug)]
-pub struct KeepClock {
-    next: clock::Instant,
-    drops: u32,
-}
-
-impl KeepClock {
-    /// From now.
-    pub fn new(now: clock::Instant) -> Self {
-        Self {
-            next: now + KEEP_EVERY,
-            drops: 0,
-        }
-    }
-
-    /// An event was dropped on purpose.
-    pub fn dropped(&mut self) {
-        self.drops += 1;
-    }
-
-    /// True if it is time; then the clock starts over.
-    pub fn due(&mut self, now: clock::Instant) -> bool {
-        let due = now >= self.next || self.drops >= KEEP_AFTER_DROPS;
-        if due {
-            *self = Self::new(now);
-        }
-        due
-    }
-
-    /// When it will be time at the latest.
-    pub fn next(&self) -> clock::Instant {
-        self.next
     }
 }
 

@@ -4,6 +4,8 @@
 //! every poll it looks at its lease: one poll of a process that slept would steal the session from
 //! its successor.
 
+mod connection;
+mod frames;
 pub mod intake;
 
 use std::{pin::pin, sync::Arc, time::Duration};
@@ -12,16 +14,13 @@ use futures_util::StreamExt;
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use twilight_gateway::{Config, Message as Frame, ShardState as TwilightState};
+use twilight_gateway::Config;
 
 use self::intake::Intake;
 use super::{
     ask::Asking,
-    buffer::Reading,
-    metrics,
-    pace::{Overdue, Pace},
-    peek,
-    session::KeepClock,
+    keep::KeepClock,
+    pace::Pace,
     socket::{Polled, Socket, valid},
     track::Session,
 };
@@ -29,17 +28,17 @@ use crate::{
     clock::{self, Instant},
     fleet::ShardId,
     lease::Held,
-    wire::{event::GapReason, status::ShardState, topology::Topology},
+    wire::topology::Topology,
 };
 
 pub use self::intake::{Sink, Take};
 
-/// Between two polls of a shard that reads slowly because the buffer is full.
-const SLOW_POLL: Duration = Duration::from_millis(50);
+/// Frames taken before the shard looks around.
+const BURST: usize = 64;
+/// How soon a shard that reads slowly looks for room.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(20);
 /// How soon a shard that waits for something without a sound looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// Acks younger than this show that NATS is there.
-const ACKS_COUNT_FOR_MS: u64 = 3_000;
 
 /// What a shard runs with.
 pub struct Shard {
@@ -145,7 +144,6 @@ impl Run {
                 return end;
             }
             self.make_room(now);
-            self.polled = false;
             self.connect(now);
             self.shard.asking.ask();
             self.show();
@@ -156,7 +154,7 @@ impl Run {
             }
             match wake {
                 Wake::Polled(polled) => {
-                    if let Some(end) = self.polled(polled) {
+                    if let Some(end) = self.burst(polled).await {
                         return end;
                     }
                 }
@@ -219,6 +217,25 @@ impl Run {
         }
     }
 
+    /// Takes what was polled, and what stands behind it: to look around after every frame would
+    /// cost more than the frame.
+    async fn burst(&mut self, first: Polled) -> Option<End> {
+        let mut polled = first;
+        for _ in 0..BURST {
+            if let Some(end) = self.polled(polled) {
+                return Some(end);
+            }
+            let goes_on = self.mode == Mode::Running
+                && !self.shard.stop.is_cancelled()
+                && clock::now() >= self.pace.open_from()
+                && !self.intake.budget().is_full();
+            let socket = self.socket.as_mut().filter(|_| goes_on)?;
+            polled = socket.poll_once(&self.shard.held).await?;
+            self.shard.asking.after_poll();
+        }
+        self.polled(polled)
+    }
+
     /// Leave came: check its age, fire, poll, with no await that waits between; then confirm.
     async fn identify(&mut self) -> Wake {
         let Some(socket) = self.socket.as_mut() else {
@@ -230,180 +247,10 @@ impl Run {
         let Some(confirm) = self.shard.asking.fire() else {
             return Wake::Other;
         };
-        let polled = socket.poll_once().await;
+        let polled = socket.poll_once(&self.shard.held).await;
         self.shard.asking.confirm(&confirm);
         self.shard.asking.after_poll();
         polled.map_or(Wake::Other, Wake::Polled)
-    }
-
-    fn polled(&mut self, polled: Polled) -> Option<End> {
-        let now = clock::now();
-        self.polled = true;
-        let mut end = None;
-        match polled {
-            Polled::Item(Ok(Frame::Text(text))) => self.text(text, now),
-            Polled::Item(Ok(Frame::Close(_))) if self.mode == Mode::Parking => {
-                self.drop_socket(Mode::Parked, now);
-            }
-            Polled::Item(Ok(Frame::Close(frame))) => {
-                let code = frame.as_ref().map(|frame| frame.code);
-                end = self.closed(code);
-            }
-            Polled::Item(Err(error)) => self.failed(error, now),
-            Polled::State => {}
-            Polled::Unleased => return Some(End::LeaseLost),
-            Polled::End => end = Some(End::Fatal(0)),
-        }
-        if let Some(socket) = &self.socket {
-            self.pace.observe(socket.state(), now, &mut self.rng);
-        }
-        end
-    }
-
-    fn text(&mut self, text: String, now: Instant) {
-        self.pace.heard(now);
-        // What comes while it parks is replayed later: taking it would fill a full buffer.
-        if self.mode == Mode::Parking {
-            return;
-        }
-        let Some(head) = peek::peek(&text) else {
-            let shard = self.shard.id;
-            tracing::warn!(%shard, bytes = text.len(), "shard {shard} received what is no payload");
-            return;
-        };
-        match head.op {
-            peek::DISPATCH => match self.intake.dispatch(text, now) {
-                Take::Began => self.pace.new_session(),
-                Take::Dropped => self.keep.dropped(),
-                Take::Queued => {}
-            },
-            peek::INVALID_SESSION if peek::resumable(&text) => self.pace.invalid(&mut self.rng),
-            peek::INVALID_SESSION => {
-                self.intake.lose(GapReason::SessionInvalidated);
-                self.pace.new_session();
-                self.pace.invalid(&mut self.rng);
-            }
-            peek::HEARTBEAT_ACK => {
-                let rtt = self.socket.as_ref().and_then(Socket::heartbeat_rtt);
-                if let Some(rtt) = rtt {
-                    ::metrics::histogram!(metrics::HEARTBEAT.name).record(rtt.as_secs_f64());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn failed(&mut self, error: twilight_gateway::error::ReceiveMessageError, now: Instant) {
-        use twilight_gateway::error::ReceiveMessageErrorType::Deserializing;
-        let shard = self.shard.id;
-        // Its words may hold a payload, which no log shows.
-        let (kind, _) = error.into_parts();
-        if let Deserializing { event } = kind {
-            tracing::warn!(%shard, "twilight did not understand an event of shard {shard}; it is forwarded");
-            self.text(event, now);
-        } else {
-            tracing::warn!(%shard, ?kind, "the connection of shard {shard} failed");
-            metrics::disconnected(None);
-        }
-    }
-
-    fn closed(&mut self, code: Option<u16>) -> Option<End> {
-        let shard = self.shard.id;
-        if self.mode == Mode::Stopping {
-            return Some(End::Stopped);
-        }
-        metrics::disconnected(code);
-        if let Some(code @ (4004 | 4010..=4014)) = code {
-            return Some(End::Fatal(code));
-        }
-        tracing::info!(%shard, code, "the connection of shard {shard} ended");
-        None
-    }
-
-    /// Steps that take too long.
-    fn limits(&mut self, now: Instant) -> Option<End> {
-        let shard = self.shard.id;
-        self.socket.as_ref()?;
-        match self.pace.overdue(now)? {
-            Overdue::Rebuild(_) if self.mode == Mode::Stopping => return Some(End::Stopped),
-            Overdue::Rebuild(_) if self.mode == Mode::Parking => {
-                self.drop_socket(Mode::Parked, now);
-            }
-            Overdue::Rebuild(why) => {
-                tracing::warn!(%shard, "shard {shard} connects anew: {why}");
-                self.drop_socket(Mode::Running, now);
-            }
-            Overdue::GiveUpSession => {
-                tracing::warn!(%shard, "shard {shard} gives up its session: it never resumes");
-                self.intake.lose(GapReason::ResumeFailed);
-                self.pace.new_session();
-                self.drop_socket(Mode::Running, now);
-            }
-        }
-        None
-    }
-
-    /// A full buffer: read slowly while NATS answers, park while it does not.
-    fn make_room(&mut self, now: Instant) {
-        let acks = clock::unix_ms().saturating_sub(self.intake.last_ack_ms()) < ACKS_COUNT_FOR_MS;
-        match (self.mode, self.intake.budget().reading(acks)) {
-            // One frame was read: the next one waits.
-            (Mode::Running, Reading::Slowly) if self.polled => self.poll_from = now + SLOW_POLL,
-            (Mode::Running, Reading::Park) => {
-                let shard = self.shard.id;
-                tracing::warn!(%shard, "the buffer is full and NATS is away: shard {shard} parks");
-                self.close(Mode::Parking, now);
-            }
-            (Mode::Parked, _) if self.intake.budget().has_room() => self.mode = Mode::Running,
-            _ => {}
-        }
-    }
-
-    fn close(&mut self, mode: Mode, now: Instant) {
-        self.mode = mode;
-        match &self.socket {
-            Some(socket) if !socket.is_disconnected() => {
-                socket.close();
-                self.pace.closing(now);
-            }
-            _ if mode == Mode::Parking => self.drop_socket(Mode::Parked, now),
-            _ => {}
-        }
-    }
-
-    fn drop_socket(&mut self, mode: Mode, now: Instant) {
-        self.socket = None;
-        self.mode = mode;
-        self.shard.asking.withdraw();
-        self.pace.rebuilt(now, &mut self.rng);
-    }
-
-    /// Builds the connection, with the session at the last sequence accepted.
-    fn connect(&mut self, now: Instant) {
-        if self.socket.is_some() || self.mode != Mode::Running || now < self.pace.open_from() {
-            return;
-        }
-        let session = self.intake.session();
-        let known = self.shard.gateway_url.borrow_and_update().clone();
-        // RESUME needs nobody: not even the generic URL.
-        let fallback = session
-            .as_ref()
-            .map(|session| Arc::from(session.resume_url.as_str()));
-        let Some(url) = known.or(fallback).filter(|url| super::socket::is_url(url)) else {
-            return;
-        };
-        let shards = self.shard.topology.borrow().layout.shards;
-        let Some(id) = twilight_gateway::ShardId::new_checked(self.shard.id.0, shards) else {
-            return;
-        };
-        let slot = self.shard.asking.slot();
-        self.socket = Some(Socket::new(
-            &self.shard.config,
-            id,
-            slot,
-            &url,
-            session.as_ref(),
-        ));
     }
 
     fn keep_point(&mut self, now: Instant) {
@@ -414,18 +261,6 @@ impl Run {
             // Where its keeper is gone, the stream alone serves.
             _ = self.shard.points.send(session);
         }
-    }
-
-    fn show(&self) {
-        let state = match (self.mode, self.socket.as_ref().map(Socket::state)) {
-            (Mode::Parking | Mode::Parked, _) => ShardState::Parked,
-            (_, Some(TwilightState::Active)) => ShardState::Ready,
-            (_, Some(TwilightState::Identifying)) => ShardState::Identifying,
-            (_, Some(TwilightState::Resuming)) => ShardState::Resuming,
-            (_, Some(_)) if clock::now() >= self.pace.open_from() => ShardState::Connecting,
-            _ => ShardState::Waiting,
-        };
-        self.intake.show(state);
     }
 
     fn next_wakeup(&self, now: Instant) -> Instant {
@@ -440,8 +275,8 @@ impl Run {
             .held
             .borrow()
             .map(|held| now + held.until.since(boottime));
-        let gate = self.pace.open_from().max(self.poll_from);
-        let gate = (gate > now).then_some(gate);
+        let gate = (self.pace.open_from() > now).then(|| self.pace.open_from());
+        let room = (self.poll_from > now).then(|| now + LOOK_FOR_ROOM);
         // Without a socket it looks for room, or for a URL; with one, at its limits.
         let soon = now + LOOK_AGAIN;
         let limit = if self.socket.is_some() {
@@ -455,7 +290,7 @@ impl Run {
         } else {
             soon
         });
-        let wakes = [asking, until, gate, limit, keep];
+        let wakes = [asking, until, gate, room, limit, keep];
         wakes
             .into_iter()
             .flatten()

@@ -69,13 +69,12 @@ impl Socket {
         .await
     }
 
-    /// Polls once, without waiting.
-    pub async fn poll_once(&mut self) -> Option<Polled> {
-        poll_fn(|cx| {
-            Poll::Ready(match self.poll(cx) {
-                Poll::Ready(polled) => Some(polled),
-                Poll::Pending => None,
-            })
+    /// The same once, without waiting.
+    pub async fn poll_once(&mut self, held: &watch::Receiver<Option<Held>>) -> Option<Polled> {
+        poll_fn(|cx| match valid(held).then(|| self.poll(cx)) {
+            Some(Poll::Ready(polled)) => Poll::Ready(Some(polled)),
+            Some(Poll::Pending) => Poll::Ready(None),
+            None => Poll::Ready(Some(Polled::Unleased)),
         })
         .await
     }

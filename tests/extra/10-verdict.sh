@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # The demo's verdict, recomputed by a program that shares nothing with it: both must agree on a clean
 # run, from the files and from the running server, and both must refuse a doctored record.
-# Needs python3 and pip; SHARDFLEET names the binary. A skip is a failure.
+# Needs python3 and pip. SHARDFLEET names the binary; without it the tests' own build is used.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-binary=${SHARDFLEET:-$here/../../target/release/shardfleet}
+if [ -z "${SHARDFLEET:-}" ]; then
+  cargo build --quiet --locked --manifest-path "$here/../../Cargo.toml"
+fi
+binary=${SHARDFLEET:-${CARGO_TARGET_DIR:-$here/../../target}/debug/shardfleet}
 work=$(mktemp -d)
 demo=
 finish() {
@@ -23,7 +26,7 @@ python=$work/venv/bin/python
 "$binary" demo --json --seconds 10 --keep --evidence "$work/evidence" \
   >"$work/stdout" 2>"$work/stderr" &
 demo=$!
-for _ in $(seq 1 1500); do
+for _ in $(seq 1 2400); do
   grep -q 'staying up' "$work/stderr" && break
   kill -0 "$demo" 2>/dev/null || { cat "$work/stderr"; fail "the demo ended early"; }
   sleep 0.1

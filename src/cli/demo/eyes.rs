@@ -15,7 +15,9 @@ use crate::{
 };
 
 /// Rates kept, one a look.
-const KEPT: usize = 40;
+const KEPT: usize = 36;
+/// What a rate is the mean of: the simulator sends in bursts, a single look would only show those.
+const MEAN: Duration = Duration::from_secs(1);
 
 /// What looks.
 pub(super) struct Eyes {
@@ -24,7 +26,8 @@ pub(super) struct Eyes {
     roster: Roster,
     notes: Notes,
     shards: u32,
-    last: Option<(Instant, u64)>,
+    /// When so many were stored: the looks of the last second, and one before it.
+    counts: VecDeque<(Instant, u64)>,
     rates: VecDeque<f64>,
 }
 
@@ -43,7 +46,7 @@ pub(super) struct Sight {
     pub(super) discord: State,
     /// Messages in the stream.
     pub(super) stored: u64,
-    /// Stored a second, look by look.
+    /// Stored a second, over the last second, look by look.
     pub(super) rates: Vec<f64>,
     /// The story's notes.
     pub(super) notes: Pages,
@@ -58,7 +61,7 @@ impl Eyes {
             roster: stage.roster.clone(),
             notes: stage.notes.clone(),
             shards: stage.shards,
-            last: None,
+            counts: VecDeque::new(),
             rates: VecDeque::new(),
         }
     }
@@ -95,13 +98,18 @@ impl Eyes {
 
     fn measure(&mut self, stored: u64) {
         let now = clock::now();
-        if let Some((before, then)) = self.last.replace((now, stored)) {
-            let seconds = (now - before).as_secs_f64().max(0.001);
+        self.counts.push_back((now, stored));
+        while self.counts.get(1).is_some_and(|(at, _)| now - *at >= MEAN) {
+            self.counts.pop_front();
+        }
+        let (since, before) = self.counts.front().copied().unwrap_or((now, stored));
+        let seconds = (now - since).as_secs_f64();
+        if seconds > 0.0 {
             self.rates
-                .push_back(stored.saturating_sub(then) as f64 / seconds);
-            if self.rates.len() > KEPT {
-                self.rates.pop_front();
-            }
+                .push_back(stored.saturating_sub(before) as f64 / seconds);
+        }
+        if self.rates.len() > KEPT {
+            self.rates.pop_front();
         }
     }
 

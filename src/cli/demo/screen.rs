@@ -46,13 +46,18 @@ impl Screen {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let sight = eyes.look().await;
-            if self.live {
-                // A terminal that is gone must not end the run.
-                _ = self.draw(&sight);
-            } else {
-                self.line(sight.elapsed, &view::line(&sight));
-            }
+            self.show_once(eyes).await;
+        }
+    }
+
+    /// Shows how it is now.
+    pub(super) async fn show_once(&self, eyes: &mut Eyes) {
+        let sight = eyes.look().await;
+        if self.live {
+            // A terminal that is gone must not end the run.
+            _ = self.draw(&sight);
+        } else {
+            self.line(sight.elapsed, &view::line(&sight));
         }
     }
 
@@ -104,7 +109,8 @@ impl Screen {
         if *drawn > 0 {
             out.queue(cursor::MoveToPreviousLine(*drawn))?;
         }
-        let lines = view::frame(sight);
+        let (_, rows) = terminal::size().unwrap_or((80, 24));
+        let lines = view::frame(sight, rows.into());
         *drawn = u16::try_from(lines.len()).unwrap_or(u16::MAX);
         for line in lines {
             out.queue(terminal::Clear(terminal::ClearType::CurrentLine))?;

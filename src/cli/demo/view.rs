@@ -9,11 +9,11 @@ use crate::wire::status::ShardState;
 
 /// Shards in a row of the grid.
 const ROW: usize = 64;
-/// Happenings shown.
-const SHOWN: usize = 9;
+/// Lines that are always there.
+const FIXED: usize = 11;
 
-/// The whole screen.
-pub(super) fn frame(sight: &Sight) -> Vec<String> {
+/// The whole screen, on a terminal of so many rows.
+pub(super) fn frame(sight: &Sight, rows: usize) -> Vec<String> {
     let mut lines = vec![String::new(), head(sight), String::new()];
     grid(sight, &mut lines);
     lines.push(labelled("held by", &holders(sight)));
@@ -22,7 +22,10 @@ pub(super) fn frame(sight: &Sight) -> Vec<String> {
     lines.push(labelled("leads", &leader(sight)));
     lines.push(String::new());
     let happened = &sight.notes.happened;
-    for (at, what) in &happened[happened.len().saturating_sub(SHOWN)..] {
+    let shown = rows
+        .saturating_sub(FIXED + sight.shards.len().div_ceil(ROW))
+        .max(1);
+    for (at, what) in &happened[happened.len().saturating_sub(shown)..] {
         lines.push(format!("  {} {what}", clock(*at).dark_grey()));
     }
     lines.push(format!(
@@ -169,17 +172,15 @@ fn bar(share: f64) -> char {
     BARS[at.min(7)]
 }
 
-/// The mean of the last second.
 fn rate(sight: &Sight) -> u64 {
-    let last: Vec<f64> = sight.rates.iter().rev().take(4).copied().collect();
-    let mean = last.iter().sum::<f64>() / last.len().max(1) as f64;
+    let last = sight.rates.last().copied().unwrap_or_default();
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a rate is small and positive"
     )]
-    let mean = mean.round() as u64;
-    mean
+    let last = last.round() as u64;
+    last
 }
 
 fn budget(sight: &Sight) -> String {
@@ -248,11 +249,13 @@ mod tests {
     #[test]
     fn a_look_at_nothing_is_a_screen_too() {
         let mut sight = Sight::default();
-        assert!(frame(&sight).len() > 5);
+        assert!(frame(&sight, 24).len() > 5);
         sight.shards = vec![None, Some((ShardState::Ready, "gateway-a".to_owned()))];
         sight.notes.dead.insert("gateway-b".to_owned());
-        let screen = frame(&sight).join("\n");
+        let screen = frame(&sight, 24).join("\n");
         assert!(screen.contains("1 run by nobody") && screen.contains("gateway-b killed"));
         assert!(line(&sight).starts_with("1/2 shards ready"));
+        sight.notes.happened = vec![(Duration::ZERO, "something".to_owned()); 99];
+        assert!(frame(&sight, 24).len() < 24);
     }
 }

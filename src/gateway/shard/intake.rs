@@ -165,11 +165,6 @@ impl Intake {
         &self.sink.budget
     }
 
-    /// When the stream last acknowledged anything of this shard, in milliseconds since the epoch.
-    pub fn last_ack_ms(&self) -> u64 {
-        self.sink.gauge.progress.last_ack_ms()
-    }
-
     /// Shows where the shard stands.
     pub fn show(&self, state: ShardState) {
         self.sink.gauge.state(state);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{FAILOVER, RECONNECT, resumed_since};
+use super::{FAILOVER, resumed_since};
 use crate::{cli::demo::stage::Stage, clock};
 
 /// A gateway dies; who survives resumes its shards.
@@ -47,26 +47,30 @@ pub(super) async fn takeover(stage: &mut Stage) -> Result<Duration> {
     Ok(takeover)
 }
 
-/// A new gateway joins and is handed its share.
+/// A new gateway joins and is handed its share. What follows waits for all of it: a session that
+/// Discord ended just while it changed hands could not be judged.
 pub(super) async fn replace(stage: &mut Stage) -> Result<()> {
     let name = "gateway-c";
     stage.join(name, "gateway")?;
-    let groups = stage
-        .until(
-            "its share of the groups for gateway-c",
-            RECONNECT,
-            async |stage| {
-                let living = stage.living();
-                let joined = living.iter().find(|status| status.process == name);
-                let held = joined
-                    .and_then(|status| status.gateway.as_ref())
-                    .map(|it| it.groups.len());
-                Ok(held.filter(|groups| *groups > 0))
-            },
-        )
+    let what = "gateway-c to be handed its share of the groups";
+    let share = stage
+        .until(what, FAILOVER, async |stage| {
+            let living = stage.living();
+            let held: Vec<_> = living
+                .iter()
+                .filter_map(|it| Some((it.process.as_str(), it.gateway.as_ref()?.groups.len())))
+                .collect();
+            let all: usize = held.iter().map(|(_, groups)| groups).sum();
+            let own = held.iter().find(|(process, _)| *process == name);
+            let share = stage.groups() / held.len().max(1);
+            Ok(
+                (all == stage.groups() && own.is_some_and(|(_, groups)| *groups >= share))
+                    .then_some(share),
+            )
+        })
         .await?;
     stage.notes.say(format!(
-        "{name} joined and was handed its first of the groups ({groups})"
+        "{name} joined: {share} groups were handed over to it"
     ));
     Ok(())
 }
