@@ -78,9 +78,9 @@ impl World {
             }
             if self.network.now > deadline {
                 let waits = self.askers.iter().position(Asker::waits).unwrap_or(0);
-                println!("{:#?}\n{:#?}", self.askers[waits], self.leaders());
-                self.judge
-                    .starved(self.network.now, u32::try_from(waits).unwrap());
+                let leaders = format!("{:#?}", self.leaders());
+                let waits = u32::try_from(waits).unwrap();
+                self.judge.starved(self.network.now, waits, &leaders);
             }
         }
         Ok(())
