@@ -5,6 +5,8 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# Most tests wait for something: more of them at once than there are cores.
+export RUST_TEST_THREADS ?= 6
 export NATS_SERVER := $(CURDIR)/.tools/bin/nats-server
 
 .PHONY: help

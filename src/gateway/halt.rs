@@ -4,7 +4,7 @@ use anyhow::Result;
 use futures_util::{Stream, StreamExt};
 
 use crate::{
-    broker::bucket::Bucket,
+    broker::bucket::{Bucket, Entry, KvError},
     clock,
     config::Secret,
     fleet::ShardId,
@@ -30,7 +30,7 @@ pub fn reason(code: u16) -> &'static str {
     }
 }
 
-/// Writes the halt, unless one stands.
+/// Writes the halt, unless one stands for this token.
 pub async fn write(
     state: &Bucket,
     token: &Secret,
@@ -47,10 +47,31 @@ pub async fn write(
         at_ms: clock::unix_ms(),
         token: token.fingerprint(),
     };
-    if let Err(error) = state.create(HALT, wire::encode(&halt)).await {
-        tracing::warn!("the halt is not written, perhaps since one stands: {error}");
+    if let Err(error) = put(state, &halt).await {
+        tracing::warn!("the halt is not written: {error}");
     }
     halt
+}
+
+/// One under another token is over, and gives way; one under this token stands.
+async fn put(state: &Bucket, halt: &Halt) -> Result<(), KvError> {
+    let standing = state.get(HALT).await?;
+    let written = match standing {
+        None => state.create(HALT, wire::encode(halt)).await,
+        Some(entry) if fingerprint(&entry).as_ref() == Some(&halt.token) => return Ok(()),
+        Some(entry) => state.update(HALT, wire::encode(halt), entry.revision).await,
+    };
+    match written {
+        // Another shard of this fleet met the same close in the same moment.
+        Ok(_) | Err(KvError::Conflict) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn fingerprint(entry: &Entry) -> Option<String> {
+    wire::decode::<Halt>(&entry.value)
+        .ok()
+        .map(|halt| halt.token)
 }
 
 /// The halts that concern this token, now and later. One under another token is over.
