@@ -103,7 +103,45 @@ fn span(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{roster::overview::Shared, wire::status::Status};
+    use crate::{
+        roster::overview::Shared,
+        wire::status::{GatewayStatus, ShardState, ShardStatus, Status},
+    };
+
+    fn gateway(number: u32, shards: std::ops::Range<u32>) -> Status {
+        let shard = |shard| ShardStatus {
+            shard,
+            state: if shard % 97 == 3 {
+                ShardState::Resuming
+            } else {
+                ShardState::Ready
+            },
+            events: 1,
+            gaps: 0,
+            quiet_ms: 0,
+        };
+        Status {
+            process: format!("gateway-{number}"),
+            gateway: Some(GatewayStatus {
+                shards: shards.map(shard).collect(),
+                ..GatewayStatus::default()
+            }),
+            ..Status::default()
+        }
+    }
+
+    /// Drawn small, each with its words; the whole is smaller than a photograph.
+    #[test]
+    fn a_thousand_shards_stay_readable() {
+        let gateways = (0..8).map(|n| gateway(n, n * 128..(n + 1) * 128));
+        let fleet = Overview::new("discord", Shared::default(), gateways.collect(), 0);
+        let page = page("discord", &parts(&fleet, &Chronicle::default(), true));
+        assert_eq!(page.matches("<span class=vh>").count(), 1024);
+        assert!(page.contains("cells many") && page.len() < 200_000, "{}", page.len());
+        if let Some(path) = std::env::var_os("PAGE_OUT") {
+            std::fs::write(path, page).unwrap();
+        }
+    }
 
     #[test]
     fn what_others_say_is_text() {
