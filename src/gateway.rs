@@ -9,6 +9,7 @@ pub mod forward;
 pub mod gauge;
 pub mod group;
 pub mod halt;
+pub mod holders;
 pub mod keep;
 pub mod lane;
 pub mod metrics;
