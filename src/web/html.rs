@@ -137,7 +137,11 @@ mod tests {
         let fleet = Overview::new("discord", Shared::default(), gateways.collect(), 0);
         let page = page("discord", &parts(&fleet, &Chronicle::default(), true));
         assert_eq!(page.matches("<span class=vh>").count(), 1024);
-        assert!(page.contains("cells many") && page.len() < 200_000, "{}", page.len());
+        assert!(
+            page.contains("cells many") && page.len() < 200_000,
+            "{}",
+            page.len()
+        );
         if let Some(path) = std::env::var_os("PAGE_OUT") {
             std::fs::write(path, page).unwrap();
         }

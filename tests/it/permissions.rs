@@ -11,6 +11,7 @@ use std::{
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use futures_util::StreamExt;
 use shardfleet::broker::server;
+use tempfile::TempDir;
 
 use crate::support::{
     fleet::member::{Process as Child, Start},
@@ -96,53 +97,81 @@ async fn refused(url: &str, role: &str, subjects: &[&str]) {
     assert_eq!(refusals.load(Ordering::Relaxed), subjects.len(), "{role}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_role_does_its_work_and_is_refused_the_rest() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_server, url) = nats(folder.path()).await;
-    let sim = [
-        "sim",
-        "--listen",
-        "127.0.0.1:0",
-        "--token",
-        TOKEN,
-        "--shards",
-        "4",
-        "--max-concurrency",
-        "4",
-    ];
-    let discord = Process::start_in(tempfile::tempdir().unwrap(), &sim, &[]);
-    let api = until("the simulated Discord tells where it is", async || {
-        let written = discord.written();
-        let at = written
-            .lines()
-            .find_map(|line| line.split("Discord at ").nth(1))?;
-        Some(format!("{at}/api/v10"))
-    })
-    .await;
-    let role = |role: &str| {
-        let password = password(role);
-        let variables = [
-            ("SHARDFLEET_DISCORD__API", api.as_str()),
-            ("NATS_URL", &url),
-            ("SHARDFLEET_NATS__USER", role),
-            ("SHARDFLEET_NATS__PASSWORD", &password),
-            ("SHARDFLEET_PROCESS__NAME", role),
-            ("SHARDFLEET_FLEET__GROUP_SIZE", "2"),
-        ];
-        Process::start_in(tempfile::tempdir().unwrap(), &[role], &variables)
-    };
-    let (coordinator, gateway) = (role("coordinator"), role("gateway"));
-    let page = gateway.ready().await;
-    until("every shard is ready", async || {
-        let (_, fleet) = get(&format!("{page}/api/fleet")).await;
-        let fleet: serde_json::Value = serde_json::from_str(&fleet).ok()?;
-        (fleet["shards"]["ready"].as_u64()? == 4).then_some(())
-    })
-    .await;
+/// A fleet of which every part has its own role's rights.
+struct Stand {
+    coordinator: Process,
+    gateway: Process,
+    _discord: Process,
+    _server: Child,
+    _folder: TempDir,
+    url: String,
+    api: String,
+}
 
-    // A worker reads the stream through a durable consumer of its own.
-    let (worker, refusals) = client(&url, "worker").await;
+impl Stand {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, url) = nats(folder.path()).await;
+        let sim = ["sim", "--listen", "127.0.0.1:0", "--token", TOKEN];
+        let sim = [&sim[..], &["--shards", "4", "--max-concurrency", "4"]].concat();
+        let discord = Process::start_in(tempfile::tempdir().unwrap(), &sim, &[]);
+        let api = until("the simulated Discord tells where it is", async || {
+            let written = discord.written();
+            let at = written
+                .lines()
+                .find_map(|line| line.split("Discord at ").nth(1))?;
+            Some(format!("{at}/api/v10"))
+        })
+        .await;
+        let role = |role: &str| {
+            let password = password(role);
+            let variables = [
+                ("SHARDFLEET_DISCORD__API", api.as_str()),
+                ("NATS_URL", &url),
+                ("SHARDFLEET_NATS__USER", role),
+                ("SHARDFLEET_NATS__PASSWORD", &password),
+                ("SHARDFLEET_PROCESS__NAME", role),
+                ("SHARDFLEET_FLEET__GROUP_SIZE", "2"),
+            ];
+            Process::start_in(tempfile::tempdir().unwrap(), &[role], &variables)
+        };
+        let (coordinator, gateway) = (role("coordinator"), role("gateway"));
+        let page = gateway.ready().await;
+        until("every shard is ready", async || {
+            let (_, fleet) = get(&format!("{page}/api/fleet")).await;
+            let fleet: serde_json::Value = serde_json::from_str(&fleet).ok()?;
+            (fleet["shards"]["ready"].as_u64()? == 4).then_some(())
+        })
+        .await;
+        Self {
+            coordinator,
+            gateway,
+            _discord: discord,
+            _server: server,
+            _folder: folder,
+            url,
+            api,
+        }
+    }
+
+    /// A command under a role's rights.
+    fn run(&self, role: &str, arguments: &[&str]) -> (i32, String) {
+        output(
+            command(&tempfile::tempdir().unwrap())
+                .env("NATS_URL", &self.url)
+                .env("DISCORD_TOKEN", TOKEN)
+                .env("SHARDFLEET_DISCORD__API", &self.api)
+                .env("SHARDFLEET_FLEET__GROUP_SIZE", "2")
+                .env("SHARDFLEET_NATS__USER", role)
+                .env("SHARDFLEET_NATS__PASSWORD", password(role))
+                .args(arguments),
+        )
+    }
+}
+
+/// A worker reads the stream through a durable consumer of its own.
+async fn work(url: &str) {
+    let (worker, refusals) = client(url, "worker").await;
     let stream = jetstream::new(worker).get_stream("DISCORD").await.unwrap();
     let config = jetstream::consumer::pull::Config {
         durable_name: Some("greeter".to_owned()),
@@ -155,19 +184,12 @@ async fn each_role_does_its_work_and_is_refused_the_rest() {
         message.double_ack().await.unwrap();
     }
     assert_eq!(refusals.load(Ordering::Relaxed), 0);
+}
 
-    let run = |role: &str, arguments: &[&str]| {
-        output(
-            command(&tempfile::tempdir().unwrap())
-                .env("NATS_URL", &url)
-                .env("DISCORD_TOKEN", TOKEN)
-                .env("SHARDFLEET_DISCORD__API", &api)
-                .env("SHARDFLEET_FLEET__GROUP_SIZE", "2")
-                .env("SHARDFLEET_NATS__USER", role)
-                .env("SHARDFLEET_NATS__PASSWORD", password(role))
-                .args(arguments),
-        )
-    };
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_does_its_work() {
+    let stand = Stand::start().await;
+    work(&stand.url).await;
     for (role, arguments) in [
         ("monitor", &["status"][..]),
         ("monitor", &["tail", "-n", "1"]),
@@ -177,77 +199,53 @@ async fn each_role_does_its_work_and_is_refused_the_rest() {
         ("operator", &["resume-fleet"]),
         ("operator", &["drain", "--force", "gateway"]),
     ] {
-        let (code, text) = run(role, arguments);
-        assert_eq!(code, 0, "{role} {arguments:?}: {text}");
-        assert!(
-            !text.to_lowercase().contains("violation"),
-            "{role} {arguments:?}: {text}"
-        );
+        let (code, text) = stand.run(role, arguments);
+        let told = format!("{role} {arguments:?}: {text}");
+        assert_eq!(code, 0, "{told}");
+        assert!(!text.to_lowercase().contains("violation"), "{told}");
     }
-    for arguments in [&["check"][..], &["status"]] {
-        let (code, text) = output(
-            command(&tempfile::tempdir().unwrap())
-                .env("NATS_URL", &url)
-                .env("DISCORD_TOKEN", TOKEN)
-                .env("SHARDFLEET_DISCORD__API", &api)
-                .env("SHARDFLEET_NATS__USER", "nobody")
-                .args(arguments),
-        );
-        assert!(code == 1 && text.contains("refuses the login"), "{text}");
-    }
-    let (code, text) = run("monitor", &["set", "deny", "MESSAGE_CREATE"]);
-    assert_eq!(code, 1, "{text}");
-
     // No role that ran was refused anything that it tried.
-    for process in [&coordinator, &gateway] {
+    for process in [&stand.coordinator, &stand.gateway] {
         let written = process.written().to_lowercase();
         assert!(!written.contains("violation"), "{written}");
     }
-    let delete = [
-        "$JS.API.STREAM.DELETE.DISCORD",
-        "$JS.API.STREAM.PURGE.DISCORD",
-    ];
-    let drain = "fleet.discord.drain.gateway";
-    for role in ROLES {
-        refused(&url, role, &delete).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_is_refused_the_rest() {
+    let stand = Stand::start().await;
+    for arguments in [&["check"][..], &["status"]] {
+        let (code, text) = stand.run("nobody", arguments);
+        assert!(code == 1 && text.contains("refuses the login"), "{text}");
     }
-    refused(
-        &url,
-        "gateway",
-        &[
-            "$KV.discord_state.identify",
-            "$KV.discord_lease.coordinator",
-            drain,
-        ],
-    )
-    .await;
-    refused(
-        &url,
-        "coordinator",
-        &["discord.0.READY", "$KV.discord_lease.group.1.0", drain],
-    )
-    .await;
-    refused(
-        &url,
-        "worker",
-        &[
-            "discord.0.READY",
-            "$KV.discord_state.halt",
-            "fleet.discord.identify",
-            drain,
-        ],
-    )
-    .await;
-    refused(
-        &url,
-        "monitor",
-        &["discord.0.READY", "$KV.discord_state.topology", drain],
-    )
-    .await;
-    refused(
-        &url,
-        "operator",
-        &["discord.0.READY", "$KV.discord_lease.coordinator"],
-    )
-    .await;
+    let (code, text) = stand.run("monitor", &["set", "deny", "MESSAGE_CREATE"]);
+    assert_eq!(code, 1, "{text}");
+    let drain = "fleet.discord.drain.gateway";
+    let event = "discord.0.READY";
+    let leads = "$KV.discord_lease.coordinator";
+    let rest: [(&str, &[&str]); 5] = [
+        ("gateway", &["$KV.discord_state.identify", leads, drain]),
+        (
+            "coordinator",
+            &[event, "$KV.discord_lease.group.1.0", drain],
+        ),
+        (
+            "worker",
+            &[
+                event,
+                "$KV.discord_state.halt",
+                "fleet.discord.identify",
+                drain,
+            ],
+        ),
+        ("monitor", &[event, "$KV.discord_state.topology", drain]),
+        ("operator", &[event, leads]),
+    ];
+    for (role, subjects) in rest {
+        let streams = [
+            "$JS.API.STREAM.DELETE.DISCORD",
+            "$JS.API.STREAM.PURGE.DISCORD",
+        ];
+        refused(&stand.url, role, &[subjects, &streams].concat()).await;
+    }
 }

@@ -113,7 +113,9 @@ mod tests {
 
     fn message(subject: &str, payload: &[u8], headers: &[(&str, &str)]) -> Message {
         let mut map = HeaderMap::new();
-        headers.iter().for_each(|(k, v)| map.insert(*k, *v));
+        for (name, value) in headers {
+            map.insert(*name, *value);
+        }
         Message {
             subject: subject.into(),
             reply: None,
