@@ -28,6 +28,13 @@ class Browser:
             [program, f"--user-data-dir={self.profile}/data", size, *FLAGS], stderr=self.log, stdout=self.log
         )
         self.errors, self.counter, self.rest = [], 0, b""
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self):
         host, path = re.match(r"ws://([^/]+)(/.*)", self._address()).groups()
         self._open(host, path)
         target = self.call("Target.createTarget", url="about:blank")
