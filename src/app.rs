@@ -26,7 +26,7 @@ use crate::{
     web::{
         Web,
         admin::{Admin, Ready},
-        status::{Fleet, Page},
+        status::Page,
     },
 };
 
@@ -178,7 +178,7 @@ impl Process {
         };
         let broker = broker?;
         let roster = Roster::gather(&broker, self.closed.clone()).await?;
-        self.page.open(Fleet::new(broker.clone(), roster));
+        self.page.open(broker.clone(), roster, self.closed.clone());
         self.ready.reached_nats();
         tokio::spawn(roster::say(
             broker.clone(),

@@ -12,7 +12,7 @@ pub mod server;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use async_nats::{Client, connection::State, jetstream};
+use async_nats::{Client, ConnectErrorKind, connection::State, jetstream};
 
 use crate::{clock, config, subject::Names};
 
@@ -41,6 +41,7 @@ impl Broker {
         let url = url(nats);
         let options = options::options(nats, label).await?;
         let client = options
+            .retry_on_initial_connect()
             .connect(url.split(',').map(str::trim).collect::<Vec<_>>())
             .await
             .with_context(|| format!("cannot use nats.url {}", redacted(&url)))?;
@@ -51,6 +52,21 @@ impl Broker {
             jetstream,
             names,
         })
+    }
+
+    /// Knocks once: why the server does not let this user in, if it answers and does not.
+    pub async fn refusal(nats: &config::Nats) -> Option<String> {
+        let url = url(nats);
+        let options = options::options(nats, "shardfleet knocks").await.ok()?;
+        let knock = options.connect(url.split(',').map(str::trim).collect::<Vec<_>>());
+        let error = knock.await.err()?;
+        match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                Some("the server refuses the login".to_owned())
+            }
+            ConnectErrorKind::Tls => Some(format!("TLS fails: {}", with_sources(&error))),
+            _ => None,
+        }
     }
 
     /// Waits for the connection, then refuses a server that cannot keep the promises.
@@ -99,6 +115,16 @@ impl Broker {
     pub fn connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// Where NATS is looked for.

@@ -1,6 +1,7 @@
 //! The listener of a process: opened first, closed last and gracefully.
 
 pub mod admin;
+mod chronicle;
 mod html;
 pub mod status;
 

@@ -25,7 +25,6 @@ pub(super) async fn options(nats: &Nats, label: &str) -> Result<ConnectOptions> 
     let link = Link::new(label.clone());
     let mut options = ConnectOptions::new()
         .name(label)
-        .retry_on_initial_connect()
         .ping_interval(PING_INTERVAL)
         .connection_timeout(Duration::from_secs(3))
         .client_capacity(CLIENT_CAPACITY)

@@ -4,6 +4,7 @@
 
 mod discord;
 mod nats;
+mod sizes;
 
 use std::process::ExitCode;
 

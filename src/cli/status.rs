@@ -1,6 +1,7 @@
 //! `status`: the fleet at a glance, from everyone's own word over NATS.
 
 mod table;
+mod watch;
 
 use std::io::IsTerminal;
 
@@ -8,6 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use self::watch::Screen;
 use super::{
     operator::{LISTEN, reach},
     say,
@@ -15,6 +17,7 @@ use super::{
 use crate::{
     config::Config,
     roster::{self, Roster, overview::Shared},
+    shutdown,
 };
 
 /// Options of `status`.
@@ -23,22 +26,19 @@ pub(super) struct StatusOptions {
     /// One JSON object, the same as /api/fleet answers
     #[arg(long)]
     json: bool,
-    /// Again every second, until Ctrl-C
+    /// Again every second, until Ctrl-C; on a terminal a view that stays
     #[arg(long)]
     watch: bool,
 }
-
-const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
 
 pub(super) async fn run(config: &Config, options: StatusOptions) -> Result<()> {
     let broker = reach(config, "shardfleet status").await?;
     let roster = Roster::gather(&broker, CancellationToken::new()).await?;
     tokio::time::sleep(LISTEN).await;
-    let clear = if options.watch && !options.json && std::io::stdout().is_terminal() {
-        HOME_AND_CLEAR
-    } else {
-        ""
-    };
+    let live = options.watch && !options.json && std::io::stdout().is_terminal();
+    let mut screen = if live { Some(Screen::enter()?) } else { None };
+    // So that a terminal is given back as it was.
+    let ended = shutdown::on_signal()?;
     loop {
         // A fleet that never ran has no bucket; what its processes say is shown all the same.
         let shared = roster::shared(&broker).await.unwrap_or_else(|error| {
@@ -46,15 +46,14 @@ pub(super) async fn run(config: &Config, options: StatusOptions) -> Result<()> {
             Shared::default()
         });
         let overview = roster.overview(&broker.names, shared);
-        let text = if options.json {
-            serde_json::to_string(&overview)? + "\n"
-        } else {
-            table::table(&overview)
-        };
-        say(&format!("{clear}{text}"))?;
-        if !options.watch {
+        match &mut screen {
+            Some(screen) => screen.draw(&overview)?,
+            None if options.json => say(&(serde_json::to_string(&overview)? + "\n"))?,
+            None => say(&table::table(&overview))?,
+        }
+        let pause = ended.run_until_cancelled(tokio::time::sleep(roster::SAY_EVERY));
+        if !options.watch || pause.await.is_none() {
             return Ok(());
         }
-        tokio::time::sleep(roster::SAY_EVERY).await;
     }
 }

@@ -1,177 +1,79 @@
 //! The page as text. What stands in it was said by processes over NATS: everything is escaped.
 
-use std::{collections::BTreeSet, fmt::Write};
+mod figures;
+mod grid;
+mod happenings;
+mod processes;
 
-use crate::{
-    roster::overview::{Overview, UNHELD},
-    wire::status::{ShardState, Status},
-};
+use std::{collections::BTreeMap, fmt::Write};
+
+use super::chronicle::Chronicle;
+use crate::roster::overview::Overview;
 
 const TEMPLATE: &str = include_str!("status.html");
-/// As many as the configuration takes; a topology that says more is not drawn in full.
-const MOST_SHARDS: u32 = 65_536;
 
-/// The page of a fleet; `connected`: this process reaches NATS.
-pub(super) fn page(overview: &Overview, connected: bool) -> String {
-    let mut body = String::new();
-    _ = write!(
-        body,
-        "<h1>{} <small>shardfleet</small></h1>",
-        escape(&overview.fleet)
-    );
-    if !connected {
-        alert(
-            &mut body,
-            "NATS is away: what stands here is what was last heard.",
-        );
+/// Parts of the page by the id of their place; each is sent anew only when it has changed.
+pub(super) type Parts = BTreeMap<&'static str, String>;
+
+/// The parts of a fleet's page; `connected`: this process reaches NATS.
+pub(super) fn parts(fleet: &Overview, chronicle: &Chronicle, connected: bool) -> Parts {
+    BTreeMap::from([
+        ("alerts", alerts(fleet, connected)),
+        ("figures", figures::figures(fleet)),
+        ("flow", happenings::flow(chronicle)),
+        ("grid", grid::grid(fleet)),
+        ("processes", processes::processes(fleet)),
+        ("happenings", happenings::list(chronicle)),
+    ])
+}
+
+/// The whole page.
+pub(super) fn page(title: &str, parts: &Parts) -> String {
+    let mut text = TEMPLATE.replace("{{title}}", &escape(title));
+    for (name, part) in parts {
+        text = text.replace(&format!("{{{{{name}}}}}"), part);
     }
-    if let Some(halt) = &overview.halt {
-        let told = format!(
-            "The fleet is halted: Discord closed shard {} of {} with {}: {}",
-            halt.shard, halt.process, halt.code, halt.reason
-        );
-        alert(&mut body, &told);
-    }
-    figures(&mut body, overview);
-    grid(&mut body, overview);
-    processes(&mut body, overview);
-    fill(&overview.fleet, &body)
+    text
 }
 
 /// The page before NATS was reached.
 pub(super) fn waiting() -> String {
-    let mut body = "<h1>shardfleet</h1>".to_owned();
-    alert(&mut body, "Waiting for NATS.");
-    fill("shardfleet", &body)
-}
-
-fn fill(title: &str, body: &str) -> String {
-    TEMPLATE
-        .replace("{{title}}", &escape(title))
-        .replace("{{body}}", body)
-}
-
-fn alert(body: &mut String, text: &str) {
-    _ = write!(body, "<p class=alert role=alert>{}</p>", escape(text));
-}
-
-fn figures(body: &mut String, overview: &Overview) {
-    let Overview { shards, groups, .. } = overview;
-    body.push_str("<dl>");
-    let counts: Vec<_> = shards
-        .by_state
-        .iter()
-        .map(|(s, n)| format!("{n} {s}"))
-        .collect();
-    let ready = format!("{} of {}", shards.ready, shards.total);
-    figure(body, "Shards ready", &ready, &counts.join(", "));
-    let capacity = format!("capacity {}", groups.capacity);
-    let held = format!("{} of {}", groups.held, groups.total);
-    figure(body, "Groups held", &held, &capacity);
-    match &overview.leader {
-        Some(leader) => {
-            let status = &leader.status;
-            let epoch = format!("epoch {}", status.epoch);
-            figure(body, "Leader", &leader.process, &epoch);
-            let left = format!("{} of {}", status.remaining, status.limit);
-            let reserve = format!("reserve {}", status.reserve);
-            figure(body, "Identifies left today", &left, &reserve);
-            let next = status.next_grant_ms.map_or_else(String::new, |ms| {
-                format!("next in {}.{} s", ms / 1000, ms % 1000 / 100)
-            });
-            figure(
-                body,
-                "Waiting to identify",
-                &status.queue.to_string(),
-                &next,
-            );
-        }
-        None => figure(
-            body,
-            "Leader",
-            "none",
-            "shards resume without one; none identifies",
-        ),
-    }
-    body.push_str("</dl>");
-}
-
-fn figure(body: &mut String, name: &str, value: &str, more: &str) {
-    let (value, more) = (escape(value), escape(more));
-    _ = write!(
-        body,
-        "<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>"
+    let fleet = Overview::new(
+        "shardfleet",
+        crate::roster::overview::Shared::default(),
+        Vec::new(),
+        0,
     );
+    let mut parts = parts(&fleet, &Chronicle::default(), true);
+    let mut text = String::new();
+    alert(&mut text, "Waiting for NATS.");
+    parts.insert("alerts", text);
+    page("shardfleet", &parts)
 }
 
-fn grid(body: &mut String, overview: &Overview) {
-    body.push_str("<h2>Shards</h2><ol class=grid>");
-    let due = overview.topology.as_ref().map_or(0, |t| t.layout.shards);
-    let due = 0..due.min(MOST_SHARDS);
-    let shards: BTreeSet<_> = due.chain(overview.cells.keys().copied()).collect();
-    for shard in shards {
-        let cell = overview.cells.get(&shard);
-        let state = cell.map_or(UNHELD, |cell| cell.status.state.as_str());
-        let at = cell.map_or_else(String::new, |cell| {
-            let events = cell.status.events;
-            format!(", {}, {events} events", escape(&cell.process))
-        });
-        _ = write!(
-            body,
-            "<li class={state} title=\"shard {shard}: {state}{at}\">{shard}</li>"
+fn alerts(fleet: &Overview, connected: bool) -> String {
+    let mut text = String::new();
+    if !connected {
+        alert(
+            &mut text,
+            "NATS is away: what stands here is what was last heard.",
         );
     }
-    body.push_str("</ol><ul class=key>");
-    for state in ShardState::ALL
-        .map(ShardState::as_str)
-        .iter()
-        .chain([&UNHELD])
-    {
-        _ = write!(body, "<li><i class={state}></i>{state}</li>");
-    }
-    body.push_str("</ul>");
-}
-
-fn processes(body: &mut String, overview: &Overview) {
-    body.push_str(
-        "<h2>Processes</h2><div class=wide><table><thead><tr><th>Process<th>Roles<th>Version<th>Groups\
-         <th>Shards<th>Buffer<th>State</tr></thead><tbody>",
-    );
-    for process in &overview.processes {
-        let gateway = process.gateway.as_ref();
-        let groups = gateway.map_or_else(String::new, |g| {
-            format!("{} of {}", g.groups.len(), g.capacity)
-        });
-        let shards = gateway.map_or_else(String::new, |g| g.shards.len().to_string());
-        let buffer = gateway.map_or_else(String::new, |g| format!("{} KiB", g.buffer_bytes / 1024));
-        let state = if process.draining {
-            "draining"
-        } else {
-            "running"
-        };
-        _ = write!(
-            body,
-            "<tr><td>{}<td>{}<td>{}<td>{groups}<td>{shards}<td>{buffer}<td>{state}</tr>",
-            escape(&process.process),
-            roles(process),
-            escape(&process.version),
+    if let Some(halt) = &fleet.halt {
+        let told = format!(
+            "The fleet is halted: Discord closed shard {} of {} with {}: {}",
+            halt.shard, halt.process, halt.code, halt.reason
         );
+        alert(&mut text, &told);
     }
-    body.push_str("</tbody></table></div>");
+    text
 }
 
-fn roles(process: &Status) -> &'static str {
-    let leads = process.coordinator.as_ref().map(|c| c.leader);
-    match (process.gateway.is_some(), leads) {
-        (true, Some(true)) => "gateway, leader",
-        (true, Some(false)) => "gateway, coordinator",
-        (true, None) => "gateway",
-        (false, Some(true)) => "leader",
-        (false, Some(false)) => "coordinator",
-        (false, None) => "starting",
-    }
+fn alert(text: &mut String, told: &str) {
+    _ = write!(text, "<p class=alert>{}</p>", escape(told));
 }
 
+/// Braces too: a name must not pass for a place of the template.
 fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -181,27 +83,90 @@ fn escape(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
+            '{' => safe.push_str("&#123;"),
             c => safe.push(c),
         }
     }
     safe
 }
 
+/// A length of time for people: `42 s`, `3 min 5 s`, `2 h 10 min`.
+fn span(ms: u64) -> String {
+    let seconds = ms.div_ceil(1_000);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::overview::Shared;
+    use crate::{
+        roster::overview::Shared,
+        wire::status::{GatewayStatus, ShardState, ShardStatus, Status},
+    };
+
+    fn gateway(number: u32, shards: std::ops::Range<u32>) -> Status {
+        let shard = |shard| ShardStatus {
+            shard,
+            state: if shard % 97 == 3 {
+                ShardState::Resuming
+            } else {
+                ShardState::Ready
+            },
+            events: 1,
+            gaps: 0,
+            quiet_ms: 0,
+        };
+        Status {
+            process: format!("gateway-{number}"),
+            gateway: Some(GatewayStatus {
+                shards: shards.map(shard).collect(),
+                ..GatewayStatus::default()
+            }),
+            ..Status::default()
+        }
+    }
+
+    /// Drawn small, each with its words; the whole is smaller than a photograph.
+    #[test]
+    fn a_thousand_shards_stay_readable() {
+        let gateways = (0..8).map(|n| gateway(n, n * 128..(n + 1) * 128));
+        let fleet = Overview::new("discord", Shared::default(), gateways.collect(), 0);
+        let page = page("discord", &parts(&fleet, &Chronicle::default(), true));
+        assert_eq!(page.matches("<span class=vh>").count(), 1024);
+        assert!(
+            page.contains("cells many") && page.len() < 200_000,
+            "{}",
+            page.len()
+        );
+        if let Some(path) = std::env::var_os("PAGE_OUT") {
+            std::fs::write(path, page).unwrap();
+        }
+    }
 
     #[test]
     fn what_others_say_is_text() {
         let process = Status {
-            process: "<script>alert(1)</script>".to_owned(),
+            process: "<script>alert(1)</script>{{grid}}".to_owned(),
             version: "\"><b>".to_owned(),
             ..Status::default()
         };
-        let overview = Overview::new("discord", Shared::default(), vec![process], 0);
-        let page = page(&overview, true);
-        assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
+        let fleet = Overview::new("discord", Shared::default(), vec![process], 0);
+        let page = page("discord", &parts(&fleet, &Chronicle::default(), true));
+        assert!(
+            !page.contains("<script>") && !page.contains("<b>"),
+            "{page}"
+        );
         assert!(page.contains("&lt;script&gt;") && !page.contains("{{"));
+        assert_eq!(page.matches("<script").count(), 1, "our own");
+    }
+
+    #[test]
+    fn spans_are_for_people() {
+        let spans = [0, 41_001, 185_000, 7_800_000].map(span);
+        assert_eq!(spans, ["0 s", "42 s", "3 min 5 s", "2 h 10 min"]);
     }
 }

@@ -1,6 +1,14 @@
-//! The fleet at a glance: `/` for people, `/api/fleet` for programs. Every process serves both.
+//! The fleet at a glance. Every process serves it.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /` | the page, for people: complete without a script |
+//! | `GET /api/fleet` | the same figures as JSON |
+//! | `GET /api/live` | server-sent events: the parts of the page that have changed, every second |
+//! | `GET /fleet.js` | what puts those parts in their places |
 
 use std::{
+    convert::Infallible,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -10,43 +18,71 @@ use axum::{
     Json, Router,
     extract::State,
     http::{StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{
+        Html, IntoResponse, Response,
+        sse::{Event, Sse},
+    },
     routing::get,
 };
-use tokio::sync::Mutex;
+use futures_util::{Stream, stream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::html;
+use super::{
+    chronicle::Chronicle,
+    html::{self, Parts},
+};
 use crate::{
     broker::Broker,
-    clock::{self, Instant},
+    clock,
     roster::{
         self, Roster,
         overview::{Overview, Shared},
     },
 };
 
-/// How long what the fleet shares is shown before it is read again: NATS does not feel how many look.
-const KEEP: Duration = Duration::from_secs(1);
-/// How long a page waits for NATS before it shows what was known.
+/// How often the fleet is looked at: NATS does not feel how many watch.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a look waits for NATS before it shows what was known.
 const READ_LIMIT: Duration = Duration::from_secs(1);
-/// No script, nothing from elsewhere.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+/// Nothing from elsewhere, and no script but our own file.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; \
+                      connect-src 'self'; img-src data:; frame-ancestors 'none'";
+const SCRIPT: &str = include_str!("fleet.js");
 
 /// The routes; they tell of a fleet once [`Page::open`] was called.
 #[derive(Clone, Default)]
-pub struct Page(Arc<OnceLock<Fleet>>);
+pub struct Page(Arc<OnceLock<watch::Receiver<Arc<Look>>>>);
 
-/// Where the figures come from.
-pub struct Fleet {
-    broker: Broker,
-    roster: Roster,
-    shared: Mutex<Option<(Instant, Shared)>>,
+/// The fleet at one moment, and what led to it.
+struct Look {
+    fleet: Overview,
+    chronicle: Chronicle,
+    connected: bool,
+    /// Drawn for the first who asks, and for all others.
+    parts: OnceLock<Parts>,
+}
+
+impl Look {
+    fn parts(&self) -> &Parts {
+        self.parts
+            .get_or_init(|| html::parts(&self.fleet, &self.chronicle, self.connected))
+    }
 }
 
 impl Page {
-    /// From now on there is something to show; a second call changes nothing.
-    pub fn open(&self, fleet: Fleet) {
-        _ = self.0.set(fleet);
+    /// From now until `closed` there is something to show; a second call changes nothing.
+    pub fn open(&self, broker: Broker, roster: Roster, closed: CancellationToken) {
+        let first = Look {
+            fleet: roster.overview(&broker.names, Shared::default()),
+            chronicle: Chronicle::default(),
+            connected: broker.connected(),
+            parts: OnceLock::new(),
+        };
+        let (looks, seen) = watch::channel(Arc::new(first));
+        if self.0.set(seen).is_ok() {
+            tokio::spawn(closed.run_until_cancelled_owned(watch(broker, roster, looks)));
+        }
     }
 
     /// The routes.
@@ -54,41 +90,32 @@ impl Page {
         Router::new()
             .route("/", get(page))
             .route("/api/fleet", get(api))
+            .route("/api/live", get(live))
+            .route("/fleet.js", get(script))
             .with_state(self.clone())
     }
 }
 
-impl Fleet {
-    /// Reads over `broker` what the fleet shares, and from `roster` who is there.
-    pub fn new(broker: Broker, roster: Roster) -> Self {
-        let shared = Mutex::new(None);
-        Self {
-            broker,
-            roster,
-            shared,
+/// Looks at the fleet every second, for everybody who watches.
+async fn watch(broker: Broker, roster: Roster, looks: watch::Sender<Arc<Look>>) {
+    let (mut chronicle, mut shared) = (Chronicle::default(), Shared::default());
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match read(&broker).await {
+            Ok(read) => shared = read,
+            // The page says that NATS is away; what the fleet shares changes rarely.
+            Err(error) => tracing::debug!("cannot read what the fleet shares: {error:#}"),
         }
-    }
-
-    async fn overview(&self) -> Overview {
-        // Held while reading, so that many viewers cost one read.
-        let mut kept = self.shared.lock().await;
-        let now = clock::now();
-        let stale = kept
-            .as_ref()
-            .is_none_or(|(read, _)| now.duration_since(*read) >= KEEP);
-        if stale {
-            match read(&self.broker).await {
-                Ok(shared) => *kept = Some((now, shared)),
-                // The roster below shows that NATS is away; what the fleet shares changes rarely.
-                Err(error) => tracing::debug!("cannot read what the fleet shares: {error:#}"),
-            }
-        }
-        let shared = kept
-            .as_ref()
-            .map(|(_, shared)| shared.clone())
-            .unwrap_or_default();
-        drop(kept);
-        self.roster.overview(&self.broker.names, shared)
+        let fleet = roster.overview(&broker.names, shared.clone());
+        chronicle.observe(&fleet);
+        looks.send_replace(Arc::new(Look {
+            fleet,
+            chronicle: chronicle.clone(),
+            connected: broker.connected(),
+            parts: OnceLock::new(),
+        }));
     }
 }
 
@@ -96,18 +123,53 @@ async fn read(broker: &Broker) -> Result<Shared> {
     tokio::time::timeout(READ_LIMIT, roster::shared(broker)).await?
 }
 
-async fn api(State(Page(fleet)): State<Page>) -> Response {
-    if let Some(fleet) = fleet.get() {
-        return Json(fleet.overview().await).into_response();
-    }
-    let waiting = Json(serde_json::json!({"v": 1, "error": "waiting for NATS"}));
-    (StatusCode::SERVICE_UNAVAILABLE, waiting).into_response()
+async fn api(State(Page(looks)): State<Page>) -> Response {
+    let Some(looks) = looks.get() else {
+        let waiting = Json(serde_json::json!({"v": 1, "error": "waiting for NATS"}));
+        return (StatusCode::SERVICE_UNAVAILABLE, waiting).into_response();
+    };
+    let look = Arc::clone(&looks.borrow());
+    Json(&look.fleet).into_response()
 }
 
-async fn page(State(Page(fleet)): State<Page>) -> impl IntoResponse {
-    let text = match fleet.get() {
-        Some(fleet) => html::page(&fleet.overview().await, fleet.broker.connected()),
+async fn page(State(Page(looks)): State<Page>) -> impl IntoResponse {
+    let look = looks.get().map(|looks| Arc::clone(&looks.borrow()));
+    let text = match look {
+        Some(look) => html::page(&look.fleet.fleet, look.parts()),
         None => html::waiting(),
     };
     ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(text))
+}
+
+async fn script() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")],
+        SCRIPT,
+    )
+}
+
+async fn live(State(Page(looks)): State<Page>) -> Response {
+    match looks.get() {
+        Some(looks) => Sse::new(changes(looks.clone())).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// Ends when nobody looks at the fleet any more: at the end of the process.
+fn changes(mut looks: watch::Receiver<Arc<Look>>) -> impl Stream<Item = Result<Event, Infallible>> {
+    looks.mark_changed();
+    stream::unfold((looks, Parts::default()), async |(mut looks, shown)| {
+        looks.changed().await.ok()?;
+        let look = Arc::clone(&looks.borrow_and_update());
+        let parts = look.parts();
+        let news: serde_json::Map<_, _> = parts
+            .iter()
+            .filter(|(name, text)| shown.get(*name) != Some(*text))
+            .map(|(name, text)| ((*name).to_owned(), text.as_str().into()))
+            .collect();
+        let event = Event::default()
+            .id(clock::unix_ms().to_string())
+            .data(serde_json::Value::Object(news).to_string());
+        Some((Ok(event), (looks, parts.clone())))
+    })
 }

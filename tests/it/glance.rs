@@ -93,7 +93,11 @@ async fn the_fleet_at_a_glance() {
     );
     assert_eq!(glance["topology"]["shards"].as_u64(), Some(SHARDS));
     let (_, html) = get(&format!("{}/", fleet.page)).await;
-    assert_eq!(html.matches("<li class=ready title=").count(), 4, "{html}");
+    assert_eq!(
+        html.matches("<li class=\"ready o0\" title=").count(),
+        4,
+        "{html}"
+    );
 
     let (code, check) = fleet.run(&["check"]);
     assert_eq!(code, 0, "{check}");
@@ -103,6 +107,7 @@ async fn the_fleet_at_a_glance() {
         "auto: Discord recommends 4",
         "DISCORD is as this configuration wants it",
         "discord_lease is as",
+        "gateways have room for 8 of 1 groups",
         "all is well",
     ] {
         assert!(check.contains(part), "{part:?} is not in:\n{check}");

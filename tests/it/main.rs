@@ -13,6 +13,7 @@ mod manual;
 mod operator;
 mod outage;
 mod oversize;
+mod permissions;
 mod process;
 mod refusal;
 mod secrets;

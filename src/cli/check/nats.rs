@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Finding, Report};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    super::operator::LISTEN,
+    Finding, Report,
+    sizes::{self, Taken},
+};
 use crate::{
     broker::{
         self, Broker,
@@ -12,7 +18,7 @@ use crate::{
     },
     config::{Config, Shards},
     fleet::Layout,
-    roster,
+    roster::{self, Roster},
     subject::Names,
     wire::topology::Topology,
 };
@@ -41,6 +47,10 @@ pub(super) async fn look(
     let broker = match reached.await {
         Ok(broker) => broker,
         Err(error) => {
+            if let Some(refusal) = Broker::refusal(&config.nats).await {
+                let hint = "nats.creds (NATS_CREDS), nats.user and nats.password, nats.nkey, or a client certificate";
+                return report.tell(&Finding::wrong("nats", format!("{url}: {refusal}"), hint));
+            }
             let hint = "run `shardfleet up`, which starts a server, or name yours in NATS_URL";
             return report.tell(&Finding::wrong("nats", format!("{url}: {error:#}"), hint));
         }
@@ -100,7 +110,31 @@ async fn stored(
         return report.tell(&Finding::odd("streams", told, hint));
     };
     let streams = provision::stream_standings(broker, &config.stream, &layout).await;
-    compare("streams", streams, report)
+    compare("streams", streams, report)?;
+    for finding in sizes::stream(config, &layout, taken(config, broker).await) {
+        report.tell(&finding)?;
+    }
+    let roster = Roster::gather(broker, CancellationToken::new()).await?;
+    tokio::time::sleep(LISTEN).await;
+    report.tell(&sizes::capacity(config, &layout, &roster.processes()))
+}
+
+/// What the streams hold; nothing where they are not there, which was told above.
+async fn taken(config: &Config, broker: &Broker) -> Taken {
+    let mut taken = Taken::default();
+    let partitions = config.stream.partitions.0;
+    for partition in 0..partitions {
+        let name = broker.names.stream(partition, partitions);
+        let Ok(stream) = broker.jetstream.get_stream(name).await else {
+            continue;
+        };
+        let state = &stream.cached_info().state;
+        taken.bytes += state.bytes;
+        taken.messages += state.messages;
+        let span = state.last_timestamp - state.first_timestamp;
+        taken.span = taken.span.max(span.try_into().unwrap_or_default());
+    }
+    taken
 }
 
 fn compare(about: &'static str, found: Result<Vec<Standing>>, report: &mut Report) -> Result<()> {

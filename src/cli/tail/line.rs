@@ -113,8 +113,8 @@ mod tests {
 
     fn message(subject: &str, payload: &[u8], headers: &[(&str, &str)]) -> Message {
         let mut map = HeaderMap::new();
-        for (k, v) in headers {
-            map.insert(*k, *v);
+        for (name, value) in headers {
+            map.insert(*name, *value);
         }
         Message {
             subject: subject.into(),

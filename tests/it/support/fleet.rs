@@ -3,7 +3,7 @@
 pub(crate) mod discord;
 pub(crate) mod folder;
 pub(crate) mod judge;
-mod member;
+pub(crate) mod member;
 mod plan;
 mod server;
 mod tls;

@@ -1,0 +1,49 @@
+//! What happened lately, and how many events flow.
+
+use std::fmt::Write;
+
+use super::escape;
+use crate::web::chronicle::Chronicle;
+
+const WIDTH: usize = 600;
+const HEIGHT: u64 = 60;
+
+/// The sparkline of the last two minutes.
+pub(super) fn flow(chronicle: &Chronicle) -> String {
+    let rates = &chronicle.rates;
+    let (Some(now), most) = (rates.back(), rates.iter().max().copied().unwrap_or(0)) else {
+        return "<p class=soft>counting…</p>".to_owned();
+    };
+    let step = WIDTH / 119;
+    let left = WIDTH - (rates.len() - 1) * step;
+    let point = |(at, rate): (usize, &u64)| {
+        let y = HEIGHT - rate * (HEIGHT - 2) / most.max(1);
+        format!("{},{y}", left + at * step)
+    };
+    let points: Vec<_> = rates.iter().enumerate().map(point).collect();
+    let points = points.join(" ");
+    format!(
+        "<p><b>{now}</b> events/s <span class=soft>at most {most} in the last two minutes</span></p>\
+         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=none aria-hidden=true>\
+         <polygon points=\"{left},{HEIGHT} {points} {WIDTH},{HEIGHT}\"/><polyline points=\"{points}\"/></svg>"
+    )
+}
+
+/// Happenings, the latest first.
+pub(super) fn list(chronicle: &Chronicle) -> String {
+    if chronicle.happenings.is_empty() {
+        return "<li class=soft>nothing since this process looks</li>".to_owned();
+    }
+    let mut text = String::new();
+    for happening in &chronicle.happenings {
+        let seconds = happening.at_ms / 1_000 % 86_400;
+        let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
+        let (kind, told) = (happening.kind, escape(&happening.text));
+        _ = write!(
+            text,
+            "<li class={kind}><time>{hours:02}:{minutes:02}:{:02}</time> {told}</li>",
+            seconds % 60
+        );
+    }
+    text
+}

@@ -1,0 +1,251 @@
+//! `deploy/nats-accounts.conf` on a real server: each role does its work, and is refused the rest.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_nats::{Client, ConnectOptions, Event, jetstream};
+use futures_util::StreamExt;
+use shardfleet::broker::server;
+use tempfile::TempDir;
+
+use crate::support::{
+    fleet::member::{Process as Child, Start},
+    http::get,
+    process::{Process, TOKEN, command, output},
+    until,
+};
+
+const ROLES: [&str; 5] = ["gateway", "coordinator", "worker", "monitor", "operator"];
+
+fn password(role: &str) -> String {
+    format!("pw-of-the-{role}")
+}
+
+/// A server under the shipped permissions.
+async fn nats(folder: &Path) -> (Child, String) {
+    let accounts = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/nats-accounts.conf");
+    // An included file is looked for beside the one that includes it.
+    std::fs::copy(accounts, folder.join("nats-accounts.conf")).unwrap();
+    let shown = folder.display();
+    let config = format!(
+        "include \"nats-accounts.conf\"\nlisten: \"127.0.0.1:-1\"\nports_file_dir: \"{shown}\"\n\
+         max_payload: 8MB\njetstream {{ store_dir: \"{shown}\" }}\n"
+    );
+    std::fs::write(folder.join("nats.conf"), config).unwrap();
+    let names = ROLES.map(|role| format!("{}_PASSWORD", role.to_uppercase()));
+    let pairs = ROLES.iter().zip(&names);
+    let variables: Vec<_> = pairs
+        .map(|(role, name)| (name.as_str(), password(role)))
+        .collect();
+    let child = Child::start(&Start {
+        name: "nats",
+        program: &server::find().unwrap().canonicalize().unwrap(),
+        arguments: &["-c".to_owned(), "nats.conf".to_owned()],
+        variables: &variables,
+        folder,
+    });
+    let url = until("nats-server has opened its port", async || {
+        let ports = std::fs::read_dir(folder).unwrap().find_map(|entry| {
+            let path = entry.unwrap().path();
+            path.extension()
+                .is_some_and(|e| e == "ports")
+                .then_some(path)
+        })?;
+        let ports: serde_json::Value = serde_json::from_slice(&std::fs::read(ports).ok()?).ok()?;
+        Some(ports["nats"][0].as_str()?.to_owned())
+    })
+    .await;
+    (child, url)
+}
+
+/// A client of a role, and how often it was refused.
+async fn client(url: &str, role: &str) -> (Client, Arc<AtomicUsize>) {
+    let refusals = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&refusals);
+    let client = ConnectOptions::with_user_and_password(role.to_owned(), password(role))
+        .event_callback(move |event| {
+            if matches!(&event, Event::ServerError(error) if error.to_string().to_lowercase().contains("permissions violation")) {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+            std::future::ready(())
+        })
+        .connect(url)
+        .await
+        .unwrap();
+    (client, refusals)
+}
+
+/// Every one of these subjects is refused.
+async fn refused(url: &str, role: &str, subjects: &[&str]) {
+    let (client, refusals) = client(url, role).await;
+    for subject in subjects {
+        client
+            .publish((*subject).to_owned(), "{}".into())
+            .await
+            .unwrap();
+    }
+    client.flush().await.unwrap();
+    until(&format!("{role} is refused {subjects:?}"), async || {
+        (refusals.load(Ordering::Relaxed) >= subjects.len()).then_some(())
+    })
+    .await;
+    assert_eq!(refusals.load(Ordering::Relaxed), subjects.len(), "{role}");
+}
+
+/// A fleet of which every part has its own role's rights.
+struct Stand {
+    coordinator: Process,
+    gateway: Process,
+    _discord: Process,
+    _server: Child,
+    _folder: TempDir,
+    url: String,
+    api: String,
+}
+
+impl Stand {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, url) = nats(folder.path()).await;
+        let sim = ["sim", "--listen", "127.0.0.1:0", "--token", TOKEN];
+        let sim = [&sim[..], &["--shards", "4", "--max-concurrency", "4"]].concat();
+        let discord = Process::start_in(tempfile::tempdir().unwrap(), &sim, &[]);
+        let api = until("the simulated Discord tells where it is", async || {
+            let written = discord.written();
+            let at = written
+                .lines()
+                .find_map(|line| line.split("Discord at ").nth(1))?;
+            Some(format!("{at}/api/v10"))
+        })
+        .await;
+        let role = |role: &str| {
+            let password = password(role);
+            let variables = [
+                ("SHARDFLEET_DISCORD__API", api.as_str()),
+                ("NATS_URL", &url),
+                ("SHARDFLEET_NATS__USER", role),
+                ("SHARDFLEET_NATS__PASSWORD", &password),
+                ("SHARDFLEET_PROCESS__NAME", role),
+                ("SHARDFLEET_FLEET__GROUP_SIZE", "2"),
+            ];
+            Process::start_in(tempfile::tempdir().unwrap(), &[role], &variables)
+        };
+        let (coordinator, gateway) = (role("coordinator"), role("gateway"));
+        let page = gateway.ready().await;
+        until("every shard is ready", async || {
+            let (_, fleet) = get(&format!("{page}/api/fleet")).await;
+            let fleet: serde_json::Value = serde_json::from_str(&fleet).ok()?;
+            (fleet["shards"]["ready"].as_u64()? == 4).then_some(())
+        })
+        .await;
+        Self {
+            coordinator,
+            gateway,
+            _discord: discord,
+            _server: server,
+            _folder: folder,
+            url,
+            api,
+        }
+    }
+
+    /// A command under a role's rights.
+    fn run(&self, role: &str, arguments: &[&str]) -> (i32, String) {
+        output(
+            command(&tempfile::tempdir().unwrap())
+                .env("NATS_URL", &self.url)
+                .env("DISCORD_TOKEN", TOKEN)
+                .env("SHARDFLEET_DISCORD__API", &self.api)
+                .env("SHARDFLEET_FLEET__GROUP_SIZE", "2")
+                .env("SHARDFLEET_NATS__USER", role)
+                .env("SHARDFLEET_NATS__PASSWORD", password(role))
+                .args(arguments),
+        )
+    }
+}
+
+/// A worker reads the stream through a durable consumer of its own.
+async fn work(url: &str) {
+    let (worker, refusals) = client(url, "worker").await;
+    let stream = jetstream::new(worker).get_stream("DISCORD").await.unwrap();
+    let config = jetstream::consumer::pull::Config {
+        durable_name: Some("greeter".to_owned()),
+        ..Default::default()
+    };
+    let consumer = stream.create_consumer(config).await.unwrap();
+    let mut messages = consumer.messages().await.unwrap();
+    for _ in 0..3 {
+        let message = messages.next().await.unwrap().unwrap();
+        message.double_ack().await.unwrap();
+    }
+    assert_eq!(refusals.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_does_its_work() {
+    let stand = Stand::start().await;
+    work(&stand.url).await;
+    for (role, arguments) in [
+        ("monitor", &["status"][..]),
+        ("monitor", &["tail", "-n", "1"]),
+        ("monitor", &["check"]),
+        ("operator", &["set", "deny", "TYPING_START"]),
+        ("operator", &["spend-reserve", "1"]),
+        ("operator", &["resume-fleet"]),
+        ("operator", &["drain", "--force", "gateway"]),
+    ] {
+        let (code, text) = stand.run(role, arguments);
+        let told = format!("{role} {arguments:?}: {text}");
+        assert_eq!(code, 0, "{told}");
+        assert!(!text.to_lowercase().contains("violation"), "{told}");
+    }
+    // No role that ran was refused anything that it tried.
+    for process in [&stand.coordinator, &stand.gateway] {
+        let written = process.written().to_lowercase();
+        assert!(!written.contains("violation"), "{written}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_role_is_refused_the_rest() {
+    let stand = Stand::start().await;
+    for arguments in [&["check"][..], &["status"]] {
+        let (code, text) = stand.run("nobody", arguments);
+        assert!(code == 1 && text.contains("refuses the login"), "{text}");
+    }
+    let (code, text) = stand.run("monitor", &["set", "deny", "MESSAGE_CREATE"]);
+    assert_eq!(code, 1, "{text}");
+    let drain = "fleet.discord.drain.gateway";
+    let event = "discord.0.READY";
+    let leads = "$KV.discord_lease.coordinator";
+    let rest: [(&str, &[&str]); 5] = [
+        ("gateway", &["$KV.discord_state.identify", leads, drain]),
+        (
+            "coordinator",
+            &[event, "$KV.discord_lease.group.1.0", drain],
+        ),
+        (
+            "worker",
+            &[
+                event,
+                "$KV.discord_state.halt",
+                "fleet.discord.identify",
+                drain,
+            ],
+        ),
+        ("monitor", &[event, "$KV.discord_state.topology", drain]),
+        ("operator", &[event, leads]),
+    ];
+    for (role, subjects) in rest {
+        let streams = [
+            "$JS.API.STREAM.DELETE.DISCORD",
+            "$JS.API.STREAM.PURGE.DISCORD",
+        ];
+        refused(&stand.url, role, &[subjects, &streams].concat()).await;
+    }
+}
