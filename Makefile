@@ -31,6 +31,10 @@ test-all: test extra ## All of test, and what needs pip, npm or apt
 extra: tools
 	@.ci/extra
 
+.PHONY: sim-clients
+sim-clients: ## Real Discord libraries against the simulator; needs npm and pip
+	@tests/sim_clients/run.sh
+
 .PHONY: lint
 lint: ## Format, clippy, documentation, scripts: no warning is left standing
 	cargo fmt --check
