@@ -37,6 +37,10 @@ extra: tools
 docs: ## Writes docs/METRICS.md from the code
 	UPDATE_DOCS=1 cargo test --locked --test it manual
 
+.PHONY: sim-clients
+sim-clients: ## Real Discord libraries against the simulator; needs npm and pip
+	@tests/sim_clients/run.sh
+
 .PHONY: lint
 lint: ## Format, clippy, documentation, scripts: no warning is left standing
 	cargo fmt --check

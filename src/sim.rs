@@ -5,14 +5,17 @@
 //!
 //! | request | answer |
 //! | --- | --- |
+//! | `GET /` | a page with sessions, verdict and a button for each fault |
 //! | `GET /api/v10/gateway` | `{"url"}` |
 //! | `GET /api/v10/gateway/bot` | `{"url","shards","session_start_limit"}`; needs `Authorization: Bot <token>` |
+//! | `/api/v10/…` | REST to log in, look around and post, see docs/SIMULATOR.md; needs the token too |
 //! | WebSocket `/?v=10&encoding=json` | the gateway; `compress` is `zlib-stream` or `zstd-stream` |
 //! | WebSocket `/resume/?…` | the same, as `resume_gateway_url` |
 //! | `GET /sim/verdict` | what was seen, below |
 //! | `GET /sim/state` | its figures, cheap enough to poll |
 //! | `GET /sim/record` | every dispatch, a line of JSON each |
 //! | `POST /sim/fault` | makes something go wrong: `{"fault":"drop","shards":[0,1]}`; a wrong name is answered with the right ones |
+//! | `POST /sim/event` | makes an event happen: `{"event":"MESSAGE_CREATE","guild_id":"…","count":5}`; `"all"` is one of each; `data` is sent word for word |
 //! | `POST /sim/traffic` | `{"events_per_second":0}` |
 //! | `POST /sim/max-concurrency` | `{"max_concurrency":1}` |
 //!
@@ -58,12 +61,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::sim::SimOptions;
 use hub::Hub;
+use plan::Plan;
 
 mod admission;
 mod answer;
+mod api;
+mod body;
 mod connection;
 mod control;
 mod dice;
+mod emit;
 mod event;
 mod fault;
 mod frame;
@@ -77,15 +84,19 @@ mod mailbox;
 mod object;
 mod outbox;
 mod pace;
+mod page;
 mod peer;
+mod plan;
 mod pulse;
 mod record;
 mod refusal;
 mod registry;
 mod reply;
 mod rest;
+mod sample;
 mod script;
 mod session;
+mod tell;
 mod traffic;
 mod transport;
 mod verdict;
@@ -129,20 +140,27 @@ pub async fn serve(
 struct Server {
     hub: Arc<Hub>,
     tls: Option<tokio_rustls::TlsAcceptor>,
+    plan: Plan,
 }
 
 impl Server {
     fn new(options: SimOptions, shutdown: CancellationToken) -> Result<Self> {
         let tls = listen::tls(options.tls_cert.as_deref(), options.tls_key.as_deref())?;
+        let plan = match &options.script {
+            Some(path) => Plan::read(path)?,
+            None => Plan::default(),
+        };
         Ok(Self {
+            plan,
             hub: Arc::new(Hub::new(options, shutdown)),
             tls,
         })
     }
 
     async fn serve(self, listener: TcpListener) {
-        let Self { hub, tls } = self;
+        let Self { hub, tls, plan } = self;
         hub.tasks.spawn(pulse::run(Arc::clone(&hub)));
+        hub.tasks.spawn(plan::run(Arc::clone(&hub), plan));
         listen::accept(
             listener,
             rest::router(Arc::clone(&hub)),

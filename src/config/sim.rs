@@ -95,6 +95,10 @@ pub struct SimOptions {
     /// Guilds and traffic follow from this number; session ids are new in every run
     #[arg(long, default_value_t = SimOptions::default().seed, help_heading = "World")]
     pub seed: u64,
+    /// What happens when, as TOML: [[step]] with `at`, perhaps `every`, and `fault`, `event` or
+    /// `events_per_second`
+    #[arg(long, value_name = "FILE", help_heading = "World")]
+    pub script: Option<PathBuf>,
     /// Put undocumented keys into messages: a client has to ignore them
     #[arg(long, help_heading = "World")]
     pub extra_keys: bool,
@@ -186,6 +190,7 @@ impl Default for SimOptions {
             guilds_per_shard: 8,
             presences: false,
             seed: 1,
+            script: None,
             extra_keys: false,
             heartbeat_interval_ms: 41_250,
             heartbeat_grace: 100,

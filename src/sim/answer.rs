@@ -2,7 +2,7 @@
 
 use super::dice::Dice;
 use super::event::{Event, intent};
-use super::frame::{Members, OneOrMany, Voice};
+use super::frame::{Id, Members, OneOrMany, Voice};
 use super::guild;
 use super::object::{self, list, put};
 use super::session::Session;
@@ -96,10 +96,10 @@ pub(super) fn huge_guild(session: &Session, bytes: usize, out: &mut String) {
 
 /// Op 4: the bot's own voice state, then the server to connect to.
 pub(super) fn voice(session: &Session, ask: &Voice) -> Vec<(Event, String)> {
-    let Some(guild) = find(session, &ask.guild_id) else {
+    let Some(guild) = find(session, ask.guild_id) else {
         return Vec::new();
     };
-    let channel = ask.channel_id.as_deref().and_then(|id| id.parse().ok());
+    let channel = ask.channel_id.map(|Id(id)| id);
     let mut state = String::new();
     object::voice(
         &mut state,
@@ -124,11 +124,11 @@ pub(super) fn voice(session: &Session, ask: &Voice) -> Vec<(Event, String)> {
 
 /// Op 8: the members asked for, in chunks.
 pub(super) fn members(session: &Session, ask: &Members) -> Vec<(Event, String)> {
-    let Some(guild) = find(session, &ask.guild_id) else {
+    let Some(guild) = find(session, ask.guild_id) else {
         return Vec::new();
     };
     let known = || (0..u64::from(guild.members.min(MOST_MEMBERS))).map(|index| guild.member(index));
-    let mut missing: Vec<&String> = Vec::new();
+    let mut missing: Vec<Id> = Vec::new();
     let found: Vec<u64> = match (&ask.user_ids, ask.query.as_deref()) {
         (Some(ids), _) => {
             let ids = match ids {
@@ -138,10 +138,11 @@ pub(super) fn members(session: &Session, ask: &Members) -> Vec<(Event, String)> 
             let all: std::collections::HashSet<u64> = known().chain([BOT_ID]).collect();
             let hits = ids
                 .iter()
-                .filter_map(|id| id.parse().ok().filter(|id| all.contains(id)));
+                .filter_map(|Id(id)| all.contains(id).then_some(*id));
             missing = ids
                 .iter()
-                .filter(|id| !id.parse().is_ok_and(|id| all.contains(&id)))
+                .filter(|Id(id)| !all.contains(id))
+                .copied()
                 .collect();
             hits.collect()
         }
@@ -170,7 +171,7 @@ pub(super) fn members(session: &Session, ask: &Members) -> Vec<(Event, String)> 
         list(
             &mut out,
             missing.iter().filter(|_| index == 0),
-            |out, id| out.push_str(&quoted(id)),
+            |out, Id(id)| put!(out, r#""{id}""#),
         );
         if let Some(nonce) = nonce {
             put!(&mut out, r#","nonce":{}"#, quoted(nonce));
@@ -204,13 +205,15 @@ pub(super) fn rate_limited(ask: &Members, retry_after: f64) -> String {
         .as_ref()
         .map(|nonce| format!(r#","nonce":{}"#, quoted(nonce)))
         .unwrap_or_default();
-    let guild = quoted(&ask.guild_id);
-    format!(r#"{{"retry_after":{retry_after:.3},"opcode":8,"meta":{{"guild_id":{guild}{nonce}}}}}"#)
+    let Id(guild) = ask.guild_id;
+    format!(
+        r#"{{"retry_after":{retry_after:.3},"opcode":8,"meta":{{"guild_id":"{guild}"{nonce}}}}}"#
+    )
 }
 
 /// Op 31.
-pub(super) fn soundboard(session: &Session, guilds: &[String]) -> Vec<(Event, String)> {
-    let mine = guilds.iter().filter_map(|id| find(session, id)).take(100);
+pub(super) fn soundboard(session: &Session, guilds: &[Id]) -> Vec<(Event, String)> {
+    let mine = guilds.iter().filter_map(|id| find(session, *id)).take(100);
     mine.map(|guild| {
         (
             Event::SoundboardSounds,
@@ -221,7 +224,7 @@ pub(super) fn soundboard(session: &Session, guilds: &[String]) -> Vec<(Event, St
 }
 
 /// Op 43.
-pub(super) fn channel_info(session: &Session, guild: &str) -> Vec<(Event, String)> {
+pub(super) fn channel_info(session: &Session, guild: Id) -> Vec<(Event, String)> {
     let Some(guild) = find(session, guild) else {
         return Vec::new();
     };
@@ -233,8 +236,7 @@ pub(super) fn channel_info(session: &Session, guild: &str) -> Vec<(Event, String
     vec![(Event::ChannelInfo, info)]
 }
 
-fn find<'a>(session: &'a Session, id: &str) -> Option<&'a Guild> {
-    let id: u64 = id.parse().ok()?;
+fn find(session: &Session, Id(id): Id) -> Option<&Guild> {
     session.identity.guilds.iter().find(|guild| guild.id == id)
 }
 

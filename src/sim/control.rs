@@ -17,21 +17,23 @@ use serde_json::json;
 use super::hub::Hub;
 use super::record::Row;
 use super::registry::Shared;
-use super::{fault, verdict};
+use super::{emit, fault, verdict};
+use crate::clock;
 
 /// The routes.
 pub(super) fn routes() -> Router<Arc<Hub>> {
     Router::new()
         .route(
             "/sim/verdict",
-            get(async |State(hub): State<Arc<Hub>>| Json(verdict::verdict(&hub))),
+            get(async |State(hub): State<Arc<Hub>>| Json(verdict::verdict(&hub, clock::now()))),
         )
         .route(
             "/sim/state",
-            get(async |State(hub): State<Arc<Hub>>| Json(verdict::state(&hub))),
+            get(async |State(hub): State<Arc<Hub>>| Json(verdict::state(&hub, clock::now()))),
         )
         .route("/sim/record", get(record))
         .route("/sim/fault", post(inject))
+        .route("/sim/event", post(event))
         .route("/sim/traffic", post(traffic))
         .route("/sim/max-concurrency", post(max_concurrency))
 }
@@ -43,6 +45,13 @@ async fn inject(State(hub): State<Arc<Hub>>, body: Bytes) -> Response {
             tracing::info!(applied, "fault {fault:?} for {shards:?}");
             Json(json!({ "applied": applied })).into_response()
         }
+        Err(error) => bad(&error),
+    }
+}
+
+async fn event(State(hub): State<Arc<Hub>>, body: Bytes) -> Response {
+    match emit::parse(&body) {
+        Ok(wish) => Json(json!({ "dispatched": hub.emit(&wish) })).into_response(),
         Err(error) => bad(&error),
     }
 }

@@ -15,6 +15,17 @@ pub(super) enum Shards {
 }
 
 impl Shards {
+    /// The `shards` of a request; none is all.
+    pub(super) fn read(value: Option<Value>) -> Result<Self, String> {
+        match value {
+            None => Ok(Self::All),
+            Some(Value::String(all)) if all == "all" => Ok(Self::All),
+            Some(list) => serde_json::from_value(list)
+                .map(Self::These)
+                .map_err(|_| "shards: \"all\", or a list of shard ids like [0,1]".to_owned()),
+        }
+    }
+
     pub(super) fn has(&self, shard: u32) -> bool {
         match self {
             Self::All => true,
@@ -24,7 +35,7 @@ impl Shards {
 }
 
 /// A fault. `for_ms` counts from now; 0 or none: until the opposite is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "fault", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Fault {
     /// The socket ends without a close frame.
@@ -76,6 +87,29 @@ pub(super) enum Fault {
     Hole {},
     /// The session is forgotten as though its time without a socket were over.
     Expire {},
+    /// Guilds are unavailable: `GUILD_DELETE` now, `GUILD_CREATE` when it is over. The first `guilds` of
+    /// each shard, or all.
+    Outage {
+        #[serde(default)]
+        guilds: Option<usize>,
+        #[serde(default)]
+        for_ms: Option<u64>,
+    },
+    /// So many accounts join one guild of each shard and write in it, beside the usual traffic.
+    Raid {
+        #[serde(default = "crowd")]
+        joins: u32,
+        #[serde(default = "while_of_a_raid")]
+        for_ms: u64,
+    },
+    /// The next `count` REST requests are answered with 429.
+    RestLimit {
+        count: u32,
+        #[serde(default = "moment")]
+        retry_after: f64,
+        #[serde(default)]
+        global: bool,
+    },
     /// Changes the number of identify buckets.
     MaxConcurrency { max_concurrency: u32 },
 }
@@ -101,16 +135,13 @@ const MOST_HUGE: usize = 64 << 20;
 pub(super) fn parse(body: &[u8]) -> Result<(Fault, Shards), String> {
     let mut fields: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| format!("the body is no JSON object: {error}"))?;
-    let shards = match fields.remove("shards") {
-        None => Shards::All,
-        Some(Value::String(all)) if all == "all" => Shards::All,
-        Some(list) => serde_json::from_value(list)
-            .map(Shards::These)
-            .map_err(|_| "shards: \"all\", or a list of shard ids like [0,1]".to_owned())?,
-    };
+    let shards = Shards::read(fields.remove("shards"))?;
     let fault: Fault =
         serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
     match fault {
+        Fault::RestLimit { retry_after, .. } if !(0.0..=3600.0).contains(&retry_after) => {
+            Err("retry_after: seconds, at most 3600".to_owned())
+        }
         Fault::HugeEvent { bytes } if bytes > MOST_HUGE => Err(format!("bytes: at most {MOST_HUGE}")),
         Fault::MaxConcurrency { max_concurrency: 0 } => Err("max_concurrency: at least 1".to_owned()),
         Fault::Close { code: Some(code) } if !(1000..5000).contains(&code) || matches!(code, 1005 | 1006 | 1015) => {
@@ -123,6 +154,18 @@ pub(super) fn parse(body: &[u8]) -> Result<(Fault, Shards), String> {
 /// A time that was given, if it is one.
 pub(super) fn span(ms: Option<u64>) -> Option<Duration> {
     ms.filter(|ms| *ms > 0).map(Duration::from_millis)
+}
+
+fn crowd() -> u32 {
+    500
+}
+
+fn while_of_a_raid() -> u64 {
+    10_000
+}
+
+fn moment() -> f64 {
+    0.5
 }
 
 fn refuse() -> Door {

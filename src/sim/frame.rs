@@ -26,9 +26,9 @@ pub(super) enum Command {
     /// Op 8.
     Members(Members),
     /// Op 31.
-    Soundboard(Vec<String>),
+    Soundboard(Vec<Id>),
     /// Op 43.
-    ChannelInfo(String),
+    ChannelInfo(Id),
 }
 
 /// Data of op 2. Intents stay unparsed: a number that is none has a close code of its own.
@@ -58,8 +58,8 @@ pub(super) struct Resume {
 /// Data of op 4.
 #[derive(Debug, Deserialize)]
 pub(super) struct Voice {
-    pub(super) guild_id: String,
-    pub(super) channel_id: Option<String>,
+    pub(super) guild_id: Id,
+    pub(super) channel_id: Option<Id>,
     #[serde(default)]
     pub(super) self_mute: bool,
     #[serde(default)]
@@ -69,7 +69,7 @@ pub(super) struct Voice {
 /// Data of op 8.
 #[derive(Debug, Deserialize)]
 pub(super) struct Members {
-    pub(super) guild_id: String,
+    pub(super) guild_id: Id,
     #[serde(default)]
     pub(super) query: Option<String>,
     #[serde(default)]
@@ -87,9 +87,28 @@ pub(super) struct Members {
 #[serde(untagged)]
 pub(super) enum OneOrMany {
     /// One.
-    One(String),
+    One(Id),
     /// Several.
-    Many(Vec<String>),
+    Many(Vec<Id>),
+}
+
+/// An id. Discord takes numbers too: some libraries send them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Id(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(u64),
+            Text(String),
+        }
+        match Written::deserialize(from)? {
+            Written::Number(id) => Ok(Self(id)),
+            Written::Text(id) => id.parse().map(Self).map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -109,12 +128,12 @@ struct Presence {
 
 #[derive(Deserialize)]
 struct Soundboard {
-    guild_ids: Vec<String>,
+    guild_ids: Vec<Id>,
 }
 
 #[derive(Deserialize)]
 struct ChannelInfo {
-    guild_id: String,
+    guild_id: Id,
 }
 
 /// Reads a frame. What is wrong with it is what its connection is closed with.
@@ -208,7 +227,15 @@ mod tests {
             parse(resume),
             Ok(Command::Resume(Resume { seq: 3, .. }))
         ));
-        let members = br#"{"op":8,"d":{"guild_id":"1","user_ids":"5","nonce":null}}"#;
-        assert!(matches!(parse(members), Ok(Command::Members(_))));
+        let members = br#"{"op":8,"d":{"guild_id":1,"user_ids":["5",6],"nonce":null}}"#;
+        let Ok(Command::Members(Members {
+            guild_id: Id(1),
+            user_ids: Some(OneOrMany::Many(ids)),
+            ..
+        })) = parse(members)
+        else {
+            panic!("ids are strings or numbers");
+        };
+        assert_eq!(ids, [Id(5), Id(6)]);
     }
 }

@@ -84,10 +84,8 @@ impl Peer {
                 Order::Close(code) => return Err(End::Told(code)),
                 Order::Reconnect => self.say(RECONNECT)?,
                 Order::Invalidate { resumable } => {
-                    if !resumable {
-                        self.session = None;
-                        self.connection.set_authenticated(false);
-                    }
+                    // The same socket may RESUME or IDENTIFY next: discord.js and others do.
+                    self.part();
                     self.invalid(resumable)?;
                 }
                 Order::Silence(span) => self.silent_until = Some(clock::now() + span),

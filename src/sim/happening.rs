@@ -2,15 +2,20 @@
 
 use super::event::{Event, intent};
 use super::object::{self, list, put};
+use super::sample::{self, Scene};
 use super::traffic::Traffic;
 use super::words::{NAMES, Stamp, WORDS};
-use super::world::{BOT_ID, Guild};
+use super::world::{self, BOT_ID, Guild};
 
 impl Traffic {
     /// What happens seldom.
     pub(super) fn rarity(&mut self, event: Event, out: &mut String, guild: &Guild, who: u64) {
         match event {
             Event::GuildMemberAdd | Event::GuildMemberUpdate => {
+                let who = match event {
+                    Event::GuildMemberAdd => guild.newcomer(self.dice.next()),
+                    _ => who,
+                };
                 let mut whole = String::new();
                 object::member(&mut whole, guild, who, true);
                 put!(
@@ -20,55 +25,12 @@ impl Traffic {
                     whole.trim_start_matches('{')
                 );
             }
-            Event::GuildMemberRemove | Event::GuildBanAdd => {
+            Event::GuildMemberRemove | Event::GuildBanAdd | Event::GuildBanRemove => {
                 out.push_str(r#"{"user":"#);
                 object::user(out, who);
                 put!(out, r#","guild_id":"{}"}}"#, guild.id);
             }
-            Event::GuildRoleUpdate => {
-                out.push_str(r#"{"role":"#);
-                object::role(out, guild, 1);
-                put!(out, r#","guild_id":"{}"}}"#, guild.id);
-            }
-            Event::ChannelUpdate => {
-                let mut whole = String::new();
-                object::channel(&mut whole, guild, 1);
-                put!(
-                    out,
-                    r#"{{"guild_id":"{}",{}"#,
-                    guild.id,
-                    whole.trim_start_matches('{')
-                );
-            }
-            Event::ThreadCreate => {
-                let mut whole = String::new();
-                object::thread(&mut whole, guild, 5_000 + self.dice.below(50_000));
-                put!(
-                    out,
-                    r#"{{"newly_created":true,{}"#,
-                    whole.trim_start_matches('{')
-                );
-            }
-            Event::AuditLogEntryCreate => {
-                put!(
-                    out,
-                    r#"{{"user_id":"{who}","target_id":"{}","id":"{}","guild_id":"{}","action_type":24,"#,
-                    guild.member(1),
-                    self.snowflake(),
-                    guild.id
-                );
-                out.push_str(r#""changes":[{"key":"nick","new_value":"amber"}]}"#);
-            }
-            Event::InviteDelete => {
-                put!(
-                    out,
-                    r#"{{"guild_id":"{}","code":"{:08x}","channel_id":"{}"}}"#,
-                    guild.id,
-                    self.dice.below(1 << 32),
-                    guild.text_channel(0)
-                );
-            }
-            Event::PollVoteAdd => {
+            Event::PollVoteAdd | Event::PollVoteRemove => {
                 let (guild, channel, id) = self.known_message();
                 put!(
                     out,
@@ -77,7 +39,17 @@ impl Traffic {
                 );
                 put!(out, r#""answer_id":{}}}"#, 1 + self.dice.below(4));
             }
-            _ => self.interaction(out, guild, who),
+            Event::InteractionCreate => self.interaction(out, guild, who),
+            _ => {
+                let scene = Scene {
+                    guild,
+                    who,
+                    id: self.snowflake(),
+                    at: Stamp(self.clock_ms),
+                    content: self.intents & intent::MESSAGE_CONTENT != 0,
+                };
+                put!(out, "{}", sample::data(event, &scene));
+            }
         }
     }
 
@@ -100,14 +72,28 @@ impl Traffic {
         out.push('}');
     }
 
-    pub(super) fn direct_message(&mut self, out: &mut String) {
-        let (id, author) = (
-            self.snowflake(),
-            600_000_000_000_000_000 + self.dice.below(500),
-        );
-        // Content is never withheld in a direct message.
-        self.message_head(out, id, author + 1_000_000, author, true);
-        out.push_str(r#","channel_type":1}"#);
+    /// What comes in direct messages: no guild, no member, and content is never withheld.
+    pub(super) fn direct(&mut self, event: Event, out: &mut String) {
+        let author = 600_000_000_000_000_000 + self.dice.below(500);
+        let channel = author + world::DM_CHANNEL;
+        let id = self.snowflake();
+        match event {
+            Event::DirectMessageCreate | Event::DirectMessageUpdate => {
+                self.message_head(out, id, channel, author, true);
+                out.push_str(r#","channel_type":1}"#);
+            }
+            Event::DirectTypingStart => {
+                let at = self.unix_ms() / 1000;
+                put!(
+                    out,
+                    r#"{{"user_id":"{author}","timestamp":{at},"channel_id":"{channel}"}}"#
+                );
+            }
+            _ => {
+                let at = Stamp(self.clock_ms);
+                put!(out, "{}", sample::direct(event, author, channel, id, at));
+            }
+        }
     }
 
     fn message_head(
@@ -181,9 +167,8 @@ impl Traffic {
         let (id, channel) = (self.snowflake(), guild.text_channel(0));
         put!(
             out,
-            r#"{{"version":1,"type":2,"token":"{:032x}{:016x}","member":{{"permissions":"2222085186637376","#,
-            u128::from(self.dice.next()),
-            self.dice.next()
+            r#"{{"version":1,"type":2,"token":"{}","member":{{"permissions":"2222085186637376","#,
+            world::interaction_token(channel, id, self.dice.next())
         );
         let mut whole = String::new();
         object::member(&mut whole, guild, who, true);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::api::Desk;
 use super::event::Event;
 use super::fault::{Fault, Shards, span};
 use super::mailbox::Order;
@@ -37,6 +38,7 @@ pub(super) struct Hub {
     record: Arc<Limit>,
     registry: Mutex<Registry>,
     script: Mutex<Script>,
+    desk: Mutex<Desk>,
 }
 
 impl Hub {
@@ -60,6 +62,7 @@ impl Hub {
             record,
             registry: Mutex::new(registry),
             script: Mutex::default(),
+            desk: Mutex::default(),
             options,
         }
     }
@@ -70,6 +73,10 @@ impl Hub {
 
     pub(super) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn record_full(&self) -> bool {
@@ -137,6 +144,24 @@ impl Hub {
                     .set_slow_ack(shards.clone(), delay, fault::span(*for_ms), now);
                 1
             }
+            Fault::Outage { guilds, for_ms } => {
+                let most = guilds.unwrap_or(usize::MAX);
+                self.script()
+                    .set_outage(shards.clone(), most, span(*for_ms), now);
+                self.each(shards, |session| self.darken(session, most))
+            }
+            Fault::Raid { joins, for_ms } => {
+                self.script().set_raid(shards.clone(), *joins, *for_ms, now);
+                self.each(shards, |_| true)
+            }
+            Fault::RestLimit {
+                count,
+                retry_after,
+                global,
+            } => {
+                self.script().set_rest_limit(*count, *retry_after, *global);
+                1
+            }
             Fault::MaxConcurrency { max_concurrency } => {
                 self.registry().concurrency.resize(*max_concurrency);
                 1
@@ -144,7 +169,7 @@ impl Hub {
         }
     }
 
-    fn each(&self, shards: &Shards, mut act: impl FnMut(&mut Session) -> bool) -> usize {
+    pub(super) fn each(&self, shards: &Shards, mut act: impl FnMut(&mut Session) -> bool) -> usize {
         let sessions: Vec<Arc<Shared>> = self.registry().live().map(Arc::clone).collect();
         let touched = sessions.iter().filter(|session| {
             let mut session = session.lock();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::frame::Id;
 use crate::config::sim::WindowKind;
 
 /// One IDENTIFY a bucket and window, <https://discord.com/developers/docs/events/gateway#rate-limiting>.
@@ -152,19 +153,19 @@ impl Rate {
 /// All members of a guild once in 30 s,
 /// <https://discord.com/developers/docs/events/gateway-events#request-guild-members>.
 #[derive(Debug, Default)]
-pub(super) struct AllMembers(HashMap<String, Instant>);
+pub(super) struct AllMembers(HashMap<Id, Instant>);
 
 impl AllMembers {
     const EVERY: Duration = Duration::from_secs(30);
 
     /// Admits a request, or says how long to wait.
-    pub(super) fn admit(&mut self, guild: &str, now: Instant) -> Result<(), Duration> {
+    pub(super) fn admit(&mut self, guild: Id, now: Instant) -> Result<(), Duration> {
         self.0
             .retain(|_, last| now.saturating_duration_since(*last) < Self::EVERY);
-        if let Some(last) = self.0.get(guild) {
+        if let Some(last) = self.0.get(&guild) {
             return Err((*last + Self::EVERY).saturating_duration_since(now));
         }
-        self.0.insert(guild.to_owned(), now);
+        self.0.insert(guild, now);
         Ok(())
     }
 }

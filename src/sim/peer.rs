@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::answer;
 use super::connection::{Beats, Connection};
-use super::event::Event;
 use super::frame::Command;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
@@ -136,19 +135,7 @@ impl Peer {
         if matches!(&batch, Batch::Next(next) if next.is_empty())
             && session.loaded < session.identity.guilds.len()
         {
-            if let Some(guild) = session.identity.guilds.get(session.loaded).copied()
-                && Event::GuildCreate.allowed(session.identity.intents)
-            {
-                self.hub.dispatch(
-                    &mut session,
-                    Event::GuildCreate,
-                    &mut self.scratch,
-                    |session, out| {
-                        answer::guild_create(session, &guild, out);
-                    },
-                );
-            }
-            session.loaded += 1;
+            self.hub.load(&mut session, &mut self.scratch);
             // Come back for the next one even where nothing was sent for this one.
             self.mailbox.ring();
             batch = session.after(self.id, self.cursor, BATCH);
@@ -217,7 +204,7 @@ impl Peer {
                 Ok(())
             }
             Command::ChannelInfo(guild) => {
-                self.answer(|session| answer::channel_info(session, &guild));
+                self.answer(|session| answer::channel_info(session, guild));
                 Ok(())
             }
         }
@@ -274,6 +261,15 @@ impl Peer {
                 .lock()
                 .detach(self.id, clock::now(), self.hub.options.session_ttl.0);
         }
+    }
+
+    /// The connection has no session any more; a session that lives can be resumed here or elsewhere.
+    pub(super) fn part(&mut self) {
+        if let Some(shared) = self.session.take() {
+            let ttl = self.hub.options.session_ttl.0;
+            shared.lock().detach(self.id, clock::now(), ttl);
+        }
+        self.connection.set_authenticated(false);
     }
 
     pub(super) fn say(&mut self, payload: &'static str) -> Result<(), End> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::event::Event;
+use super::fault::Shards;
 use super::hub::Hub;
 use super::pace::Pace;
 use super::registry::Shared;
@@ -35,13 +37,26 @@ pub(super) async fn run(hub: Arc<Hub>) {
         if tick.is_multiple_of(LOOK) {
             let mut registry = hub.registry();
             registry.expire(now, clock::unix_ms());
-            sessions = registry
-                .live()
-                .filter(|session| session.lock().flows())
-                .cloned()
-                .collect();
+            let live: Vec<Arc<Shared>> = registry.live().cloned().collect();
+            drop(registry);
+            for session in &live {
+                let mut session = session.lock();
+                // Guilds load as fast as their client reads; without a socket they load all the same.
+                if session.listener().is_none() && session.last() > 0 && !session.flows() {
+                    hub.load(&mut session, &mut scratch);
+                }
+            }
+            sessions = live;
+            sessions.retain(|session| session.lock().flows());
+            for session in &sessions {
+                hub.lighten(&mut session.lock(), now);
+            }
         }
         tick = tick.wrapping_add(1);
+        let raids = hub.script().raids(now);
+        for session in sessions.iter().filter(|_| !raids.is_empty()) {
+            raid(&hub, session, &raids, &mut scratch);
+        }
         let due = pace.due(hub.rate.load(Ordering::Relaxed), now);
         if sessions.is_empty() {
             continue;
@@ -58,6 +73,30 @@ pub(super) async fn run(hub: Arc<Hub>) {
             }
         }
     }
+}
+
+/// Who storms a guild joins, types and writes.
+fn raid(hub: &Hub, session: &Shared, raids: &[(Shards, u64)], scratch: &mut String) {
+    let mut session = session.lock();
+    let shard = session.identity.shard;
+    let due = raids.iter().filter(|(shards, _)| shards.has(shard));
+    let due: u64 = due.map(|(_, due)| due).sum();
+    let intents = session.identity.intents;
+    session.traffic.focus_first();
+    for _ in 0..due {
+        for event in [
+            Event::GuildMemberAdd,
+            Event::TypingStart,
+            Event::MessageCreate,
+        ] {
+            if event.allowed(intents) {
+                hub.dispatch(&mut session, event, scratch, |session, out| {
+                    session.traffic.write(event, out);
+                });
+            }
+        }
+    }
+    session.traffic.focus(None);
 }
 
 fn happen(hub: &Hub, session: &Shared, count: u64, scratch: &mut String) {

@@ -19,6 +19,9 @@ use super::verdict::Log;
 use super::world::World;
 use crate::config::sim::{Answer, SimOptions, Takeover};
 
+/// Shard counts remembered.
+const MOST_COUNTS: usize = 8;
+
 /// A session that its connection, the traffic and the record share.
 #[derive(Debug)]
 pub(super) struct Shared(Mutex<Session>);
@@ -41,6 +44,8 @@ pub(super) struct Registry {
     pub(super) identifies: u64,
     pub(super) refused: u64,
     pub(super) resumes: Vec<(u32, String, u64)>,
+    /// Shard counts in use, the latest last; which guilds exist follows from them.
+    pub(super) counts: Vec<u32>,
     options: Arc<SimOptions>,
     /// Sessions that have not ended.
     live: HashMap<String, Arc<Shared>>,
@@ -81,6 +86,7 @@ impl Registry {
             identifies: 0,
             refused: 0,
             resumes: Vec::new(),
+            counts: vec![options.shards],
             live: HashMap::new(),
             closed: HashSet::new(),
             token_valid: true,
@@ -141,6 +147,11 @@ impl Registry {
             }
         }
         self.identifies += 1;
+        self.counts.retain(|count| *count != shards);
+        self.counts.push(shards);
+        if self.counts.len() > MOST_COUNTS {
+            self.counts.remove(0);
+        }
         let session = self.create(ask, (shard, shards, intents), caller, at_ms);
         Admission::Granted(session)
     }

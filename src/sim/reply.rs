@@ -120,11 +120,11 @@ impl Peer {
                 );
                 return self.excess(self.hub.options.members_without_intent, refusal);
             }
-            let admitted = self.hub.registry().all_members.admit(&ask.guild_id, now);
+            let admitted = self.hub.registry().all_members.admit(ask.guild_id, now);
             if let Err(wait) = admitted {
                 self.note(
                     "members_rate",
-                    format!("all members of guild {} again within 30 s", ask.guild_id),
+                    format!("all members of guild {} again within 30 s", ask.guild_id.0),
                 );
                 let limited = answer::rate_limited(ask, wait.as_secs_f64());
                 self.answer(|_| vec![(Event::RateLimited, limited)]);

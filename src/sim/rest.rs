@@ -1,58 +1,132 @@
-//! The HTTP side of Discord: how a client finds the gateway, and the door to the gateway itself.
+//! The HTTP side of Discord: how a client finds the gateway, the door to the gateway itself, and the way
+//! from a request to [`super::api`] and back.
 //! <https://discord.com/developers/docs/events/gateway#get-gateway-bot>
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{FromRequestParts, Query, Request as HttpRequest, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::any;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::api::{self, Answer, Ask};
 use super::fault::Door;
-use super::gateway;
 use super::hub::Hub;
 use super::listen::HangUp;
 use super::peer::Request;
-use super::{control, frame};
+use super::{body, control, frame, gateway, page};
 use crate::clock;
 
 /// Every route of the port.
 pub(super) fn router(hub: Arc<Hub>) -> Router {
-    let mut router = Router::new();
-    for version in ["v10", "v9"] {
-        router = router
-            .route(&format!("/api/{version}/gateway"), get(gateway_url))
-            .route(&format!("/api/{version}/gateway/bot"), get(gateway_bot));
-    }
-    router
+    Router::new()
         .route("/", any(connect))
         .route("/resume", any(connect))
         .route("/resume/", any(connect))
+        .route("/api/{*path}", any(api))
         .merge(control::routes())
-        .fallback(not_found)
+        .fallback(async || not_found())
         .with_state(hub)
 }
 
-async fn gateway_url(State(hub): State<Arc<Hub>>, headers: HeaderMap) -> Response {
-    axum::Json(json!({ "url": url(&hub, &headers) })).into_response()
+async fn api(
+    State(hub): State<Arc<Hub>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Response {
+    let path = body::segments(uri.path());
+    let mut path = path.iter().map(String::as_str).skip(1).peekable();
+    // A call without a version is answered like the newest one.
+    match path.peek() {
+        Some(&"v10" | &"v9") => drop(path.next()),
+        Some(version) if version.starts_with('v') && version.len() < 4 => {
+            let body = json!({ "message": "Invalid API version", "code": 50041 });
+            return (StatusCode::BAD_REQUEST, axum::Json(body)).into_response();
+        }
+        _ => {}
+    }
+    let path: Vec<String> = path.map(str::to_owned).collect();
+    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+    if let ["gateway"] = names[..] {
+        return axum::Json(json!({ "url": url(&hub, &headers) })).into_response();
+    }
+    let open = matches!(names[..], ["interactions" | "webhooks", _, _, ..]);
+    if !open && !authorized(&hub, &headers) {
+        let body = json!({ "message": "401: Unauthorized", "code": 0 });
+        return (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response();
+    }
+    if let Some((wait, global)) = hub.script().refuse_request() {
+        return limited(wait, global);
+    }
+    if let ["gateway", "bot"] = names[..] {
+        return gateway_bot(&hub, &headers);
+    }
+    let content_type = headers.get(header::CONTENT_TYPE);
+    let Ok(body) = body::read(content_type, &bytes) else {
+        let body = json!({ "message": "400: Bad Request", "code": 50109 });
+        return (StatusCode::BAD_REQUEST, axum::Json(body)).into_response();
+    };
+    let bucket = body::bucket(method.as_str(), &path);
+    let ask = Ask {
+        method: method.as_str(),
+        path,
+        query: Query::try_from_uri(&uri).map_or_else(|_| Vec::new(), |Query(pairs)| pairs),
+        body,
+        now_ms: clock::unix_ms(),
+    };
+    let scope = hub.scope();
+    let Answer { status, body, news } = api::answer(&mut hub.desk(), &scope, &ask);
+    for one in &news {
+        hub.tell(one);
+    }
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    // Callbacks of interactions carry no bucket: hikari complains of one.
+    if ask
+        .path
+        .first()
+        .is_some_and(|first| first == "interactions")
+    {
+        return answered(status, body);
+    }
+    let headers = [
+        ("x-ratelimit-limit", "50".to_owned()),
+        ("x-ratelimit-remaining", "49".to_owned()),
+        ("x-ratelimit-reset-after", "1.000".to_owned()),
+        (
+            "x-ratelimit-reset",
+            format!("{}.{:03}", ask.now_ms / 1000 + 1, ask.now_ms % 1000),
+        ),
+        ("x-ratelimit-bucket", bucket),
+    ];
+    (headers, answered(status, body)).into_response()
 }
 
-async fn gateway_bot(State(hub): State<Arc<Hub>>, headers: HeaderMap) -> Response {
+fn answered(status: StatusCode, body: Value) -> Response {
+    match body {
+        Value::Null => status.into_response(),
+        body => (status, axum::Json(body)).into_response(),
+    }
+}
+
+fn authorized(hub: &Hub, headers: &HeaderMap) -> bool {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
+    token.starts_with("Bot ") && hub.registry().knows(token)
+}
+
+fn gateway_bot(hub: &Hub, headers: &HeaderMap) -> Response {
     let mut registry = hub.registry();
-    if !token.starts_with("Bot ") || !registry.knows(token) {
-        let body = json!({ "message": "401: Unauthorized", "code": 0 });
-        return (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response();
-    }
     let (remaining, reset_after) = registry.identifies_left(clock::now());
     axum::Json(json!({
-        "url": url(&hub, &headers),
+        "url": url(hub, headers),
         "shards": hub.options.shards,
         "session_start_limit": {
             "total": registry.daily.total,
@@ -64,12 +138,36 @@ async fn gateway_bot(State(hub): State<Arc<Hub>>, headers: HeaderMap) -> Respons
     .into_response()
 }
 
-async fn not_found() -> Response {
-    (
-        StatusCode::NOT_FOUND,
-        axum::Json(json!({ "message": "404: Not Found", "code": 0 })),
-    )
-        .into_response()
+/// 429, <https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit>.
+fn limited(wait: f64, global: bool) -> Response {
+    let body = json!({
+        "message": "You are being rate limited.", "retry_after": wait, "global": global,
+    });
+    let mut headers = vec![
+        ("retry-after", format!("{:.0}", wait.ceil())),
+        ("x-ratelimit-reset-after", format!("{wait:.3}")),
+        ("x-ratelimit-limit", "50".to_owned()),
+        ("x-ratelimit-remaining", "0".to_owned()),
+        (
+            "x-ratelimit-scope",
+            if global { "global" } else { "user" }.to_owned(),
+        ),
+    ];
+    if global {
+        headers.push(("x-ratelimit-global", "true".to_owned()));
+    }
+    let mut response = (StatusCode::TOO_MANY_REQUESTS, axum::Json(body)).into_response();
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn not_found() -> Response {
+    let body = json!({ "message": "404: Not Found", "code": 0 });
+    (StatusCode::NOT_FOUND, axum::Json(body)).into_response()
 }
 
 /// The query of a gateway URL.
@@ -82,6 +180,10 @@ struct Parameters {
 
 async fn connect(State(hub): State<Arc<Hub>>, request: HttpRequest) -> Response {
     let resuming = request.uri().path() != "/";
+    let plain = !request.headers().contains_key(header::UPGRADE);
+    if plain && !resuming && request.method() == Method::GET {
+        return page::serve();
+    }
     match hub.script().door(resuming, clock::now()) {
         Door::Ok => {}
         Door::Refuse => return HangUp.into_response(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::fault::{Door, Shards};
+use super::pace::Pace;
 
 /// Faults in force.
 #[derive(Debug, Default)]
@@ -14,6 +15,21 @@ pub(super) struct Script {
     no_hello: Standing<bool>,
     no_hello_count: u32,
     slow_ack: Vec<(Shards, Standing<Duration>)>,
+    outages: Vec<(Shards, usize, Option<Instant>)>,
+    raids: Vec<Raid>,
+    rest_limit: Option<(u32, f64, bool)>,
+}
+
+/// Outages, and raids, at one time.
+const MOST_STANDING: usize = 64;
+
+/// A raid that goes on.
+#[derive(Debug)]
+struct Raid {
+    shards: Shards,
+    pace: Pace,
+    rate: u32,
+    until: Instant,
 }
 
 /// Slow acks remembered; a newer one for all shards replaces them all.
@@ -77,6 +93,66 @@ impl Script {
             .push((shards, Standing::new(delay, span, now)));
     }
 
+    /// From now on the first `most` guilds of these shards are unavailable.
+    pub(super) fn set_outage(
+        &mut self,
+        shards: Shards,
+        most: usize,
+        span: Option<Duration>,
+        now: Instant,
+    ) {
+        if shards == Shards::All || self.outages.len() >= MOST_STANDING {
+            self.outages.clear();
+        }
+        // An outage of no guild is the end of one.
+        if most > 0 {
+            self.outages
+                .push((shards, most, span.map(|span| now + span)));
+        }
+    }
+
+    /// So many joins in each of these shards from now on, spread over `for_ms`.
+    pub(super) fn set_raid(&mut self, shards: Shards, joins: u32, for_ms: u64, now: Instant) {
+        let for_ms = for_ms.clamp(100, 3_600_000);
+        if self.raids.len() < MOST_STANDING {
+            let rate = u64::from(joins).saturating_mul(1000) / for_ms;
+            self.raids.push(Raid {
+                shards,
+                pace: Pace::new(now),
+                rate: u32::try_from(rate).unwrap_or(u32::MAX).max(1),
+                until: now + Duration::from_millis(for_ms),
+            });
+        }
+    }
+
+    pub(super) fn set_rest_limit(&mut self, count: u32, retry_after: f64, global: bool) {
+        self.rest_limit = (count > 0).then_some((count, retry_after, global));
+    }
+
+    /// Whether the next REST request is refused: seconds to wait, and whether it is the global limit.
+    pub(super) fn refuse_request(&mut self) -> Option<(f64, bool)> {
+        let (left, wait, global) = self.rest_limit?;
+        self.rest_limit = (left > 1).then_some((left - 1, wait, global));
+        Some((wait, global))
+    }
+
+    /// Joins that are due in each of these shards.
+    pub(super) fn raids(&mut self, now: Instant) -> Vec<(Shards, u64)> {
+        self.raids.retain(|raid| now < raid.until);
+        let due = self
+            .raids
+            .iter_mut()
+            .map(|raid| (raid.shards.clone(), raid.pace.due(raid.rate, now)));
+        due.filter(|(_, due)| *due > 0).collect()
+    }
+
+    /// Whether the guild at `index` of a shard is unavailable.
+    pub(super) fn is_out(&self, shard: u32, index: usize, now: Instant) -> bool {
+        self.outages.iter().any(|(shards, most, until)| {
+            index < *most && shards.has(shard) && until.is_none_or(|until| now < until)
+        })
+    }
+
     /// What a new connection finds; `resuming`: it came to the resume host.
     pub(super) fn door(&self, resuming: bool, now: Instant) -> Door {
         match self.gateway.get(now) {
@@ -134,6 +210,39 @@ mod tests {
         script.set_no_hello(None, Some(Duration::from_secs(1)), now);
         assert!(!script.hello(now));
         assert!(script.hello(now + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn an_outage_ends_by_itself_or_by_another() {
+        let now = crate::clock::now();
+        let mut script = Script::default();
+        script.set_outage(Shards::These(vec![2]), 1, Some(Duration::from_secs(1)), now);
+        assert!(script.is_out(2, 0, now));
+        assert!(!script.is_out(2, 1, now) && !script.is_out(3, 0, now));
+        assert!(!script.is_out(2, 0, now + Duration::from_secs(1)));
+        script.set_outage(Shards::All, 0, None, now);
+        assert!(!script.is_out(2, 0, now));
+    }
+
+    #[test]
+    fn a_raid_sends_its_crowd_and_ends() {
+        let now = crate::clock::now();
+        let mut script = Script::default();
+        script.set_raid(Shards::All, 100, 1000, now);
+        let due = |script: &mut Script, ms| {
+            let raids = script.raids(now + Duration::from_millis(ms));
+            raids.iter().map(|(_, due)| due).sum::<u64>()
+        };
+        assert_eq!(due(&mut script, 400) + due(&mut script, 800), 80);
+        assert_eq!(due(&mut script, 1000), 0);
+    }
+
+    #[test]
+    fn requests_are_refused_by_number() {
+        let mut script = Script::default();
+        script.set_rest_limit(1, 0.5, true);
+        assert_eq!(script.refuse_request(), Some((0.5, true)));
+        assert_eq!(script.refuse_request(), None);
     }
 
     #[test]

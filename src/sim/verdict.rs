@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::hub::Hub;
 use super::session::Session;
@@ -109,8 +110,7 @@ struct Moment {
 }
 
 /// Everything that was seen.
-pub(super) fn verdict(hub: &Hub) -> Verdict {
-    let now = crate::clock::now();
+pub(super) fn verdict(hub: &Hub, now: Instant) -> Verdict {
     let mut registry = hub.registry();
     let (identifies_remaining, _) = registry.identifies_left(now);
     let sessions: Vec<_> = registry
@@ -149,8 +149,7 @@ pub(super) fn verdict(hub: &Hub) -> Verdict {
 }
 
 /// The figures alone.
-pub(super) fn state(hub: &Hub) -> State {
-    let now = crate::clock::now();
+pub(super) fn state(hub: &Hub, now: Instant) -> State {
     let mut registry = hub.registry();
     let (identifies_remaining, _) = registry.identifies_left(now);
     let (mut sessions_live, mut connected, mut ready) = (0, 0, 0);

@@ -8,6 +8,21 @@ pub(super) const DISCORD_EPOCH_MS: u64 = 1_420_070_400_000;
 /// The bot's user id, and its application's: a bot made since 2016 has one for both.
 pub(super) const BOT_ID: u64 = 700_000_000_000_000_001;
 
+/// A user's id and this make the id of the direct-message channel with that user.
+pub(super) const DM_CHANNEL: u64 = 1_000_000;
+
+/// The token of an interaction. It begins with the channel and the interaction's id, so that answering
+/// needs no memory.
+pub(super) fn interaction_token(channel: u64, id: u64, noise: u64) -> String {
+    format!("{channel:016x}{id:016x}{noise:016x}")
+}
+
+/// Channel and interaction of a token.
+pub(super) fn interaction_of(token: &str) -> Option<(u64, u64)> {
+    let part = |range| u64::from_str_radix(token.get(range)?, 16).ok();
+    Some((part(0..16)?, part(16..32)?))
+}
+
 /// Every guild of the simulated Discord.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct World {
@@ -23,6 +38,16 @@ impl World {
             .collect()
     }
 
+    /// The guild that an id of it, of its channels, roles or threads belongs to, for a bot of so many
+    /// shards.
+    pub(super) fn find(self, id: u64, shards: u32) -> Option<Guild> {
+        let id = id >> 22 << 22;
+        let shard = u32::try_from((id >> 22) % u64::from(shards.max(1))).ok()?;
+        (0..self.guilds_per_shard)
+            .map(|index| self.guild(shard, shards, index))
+            .find(|guild| guild.id == id)
+    }
+
     fn guild(self, shard: u32, shards: u32, index: u32) -> Guild {
         let shards = u64::from(shards.max(1));
         let mut dice = Dice::of(&[self.seed, u64::from(shard), shards, u64::from(index)]);
@@ -36,7 +61,8 @@ impl World {
             members: u32::try_from(rank * rank * (3 + dice.below(8)) + 5).unwrap_or(u32::MAX),
             channels: u32::try_from((8 + dice.below(12) + rank * 3).min(500)).unwrap_or(500),
             roles: u32::try_from((5 + dice.below(8) + rank * 2).min(250)).unwrap_or(250),
-            threads: u32::try_from(rank.saturating_sub(4).min(1000) * 4).unwrap_or(0),
+            // The tail that makes a GUILD_CREATE megabytes long.
+            threads: u32::try_from(rank.saturating_sub(4).min(1000) * 12).unwrap_or(0),
         }
     }
 }
@@ -72,6 +98,12 @@ impl Guild {
             0 => self.id,
             other => self.id + 10_000 + other,
         }
+    }
+
+    /// The user id of somebody who is no member yet: libraries drop a join of a member they know.
+    pub(super) fn newcomer(&self, index: u64) -> u64 {
+        let index = u64::from(self.members) + 1 + index % (1 << 40);
+        100_000_000_000_000_000 + Dice::of(&[self.id, index]).next() % 500_000_000_000_000_000
     }
 
     /// The user id of a member; the first is the owner.
@@ -111,6 +143,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_guild_is_found_by_any_id_in_it() {
+        let world = World {
+            seed: 3,
+            guilds_per_shard: 20,
+        };
+        let guild = world.guilds(5, 8)[13];
+        for id in [
+            guild.id,
+            guild.channel(2),
+            guild.role(3),
+            guild.id + 120_000,
+        ] {
+            assert_eq!(world.find(id, 8), Some(guild));
+        }
+        assert_eq!(world.find(guild.id + (8 << 22), 8), None);
+        assert_eq!(interaction_of(&interaction_token(7, 8, 9)), Some((7, 8)));
+        assert_eq!(interaction_of("é"), None);
     }
 
     #[test]

@@ -72,6 +72,14 @@ async fn sessions_are_invalidated() {
     sim.fault(r#"{"fault":"invalidate","resumable":true}"#)
         .await;
     assert_eq!(client.op().await["d"], true);
+    // On the same socket, as discord.js does; then on another.
+    client
+        .send_resume("simulated", &client.session.clone(), client.seq)
+        .await;
+    client.until("RESUMED").await;
+    sim.fault(r#"{"fault":"invalidate","resumable":true}"#)
+        .await;
+    assert_eq!(client.op().await["d"], true);
     client.close(4000).await;
     let mut client = client.resume(sim.address, "").await;
     client.until("RESUMED").await;

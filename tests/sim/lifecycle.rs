@@ -31,7 +31,10 @@ async fn rest_tells_where_the_gateway_is() {
     for wrong in [None, Some("Bot other"), Some("simulated")] {
         assert_eq!(sim.get("/api/v10/gateway/bot", wrong).await.0, 401);
     }
-    assert_eq!(sim.get("/api/v10/nothing", None).await.0, 404);
+    assert_eq!(
+        sim.get("/api/v10/nothing", Some("Bot simulated")).await.0,
+        404
+    );
 }
 
 /// One session through drops and resumes: contiguous, and byte for byte as recorded.

@@ -10,6 +10,8 @@ mod lifecycle;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod twilight;

@@ -101,6 +101,19 @@ impl Sim {
         )
     }
 
+    pub(crate) async fn post_as(&self, path: &str, body: &str, token: &str) -> (u16, Value) {
+        let request = self
+            .http
+            .post(format!("http://{}{path}", self.address))
+            .header("authorization", token)
+            .body(body.to_owned());
+        let response = request.send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json().await.unwrap_or_default(),
+        )
+    }
+
     /// Injects a fault; how many it was applied to.
     pub(crate) async fn fault(&self, body: &str) -> u64 {
         let (status, answer) = self.post("/sim/fault", body).await;
