@@ -4,6 +4,7 @@ pub mod ask;
 pub mod assign;
 pub mod buffer;
 pub mod claims;
+pub mod command;
 pub mod forward;
 pub mod gauge;
 pub mod group;
@@ -75,6 +76,7 @@ pub async fn run(
     // Ends with the supervisor, not with the order to drain.
     let gathering = CancellationToken::new();
     let roster = Roster::gather(&broker, gathering.clone()).await?;
+    command::route::route(broker.clone(), topology.clone(), gathering.clone()).await?;
     let leases = Bucket::open(&broker, &names.lease_bucket()).await?;
     let supervisor = Supervisor {
         config,

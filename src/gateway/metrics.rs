@@ -32,6 +32,8 @@ table! {
     SESSIONS: Counter "shardfleet_sessions_started_total" ["kind"];
     /// Gaps announced.
     GAPS: Counter "shardfleet_gaps_total" ["reason"];
+    /// Commands of workers, by what became of them.
+    COMMANDS: Counter "shardfleet_commands_total" ["op", "result"];
     /// Seconds between a heartbeat and its answer.
     HEARTBEAT: Histogram "shardfleet_heartbeat_rtt_seconds" [] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
     /// Seconds that a shard waited for leave to IDENTIFY.

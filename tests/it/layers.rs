@@ -52,6 +52,7 @@ const PURE: &[&str] = &[
     "gateway/assign.rs",
     "gateway/peek.rs",
     "gateway/buffer.rs",
+    "gateway/command/limits.rs",
     "coordinator/buckets.rs",
     "coordinator/buckets/",
     "coordinator/budget.rs",
