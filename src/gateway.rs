@@ -14,6 +14,7 @@ pub mod lane;
 pub mod metrics;
 pub mod pace;
 pub mod peek;
+pub mod reach;
 pub mod session;
 pub mod shard;
 pub mod socket;

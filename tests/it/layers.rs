@@ -53,6 +53,7 @@ const PURE: &[&str] = &[
     "gateway/peek.rs",
     "gateway/buffer.rs",
     "gateway/command/limits.rs",
+    "gateway/reach.rs",
     "coordinator/buckets.rs",
     "coordinator/buckets/",
     "coordinator/budget.rs",
