@@ -20,3 +20,4 @@ mod stream;
 mod support;
 mod tether;
 mod tls;
+mod wire;
