@@ -14,6 +14,7 @@ use async_nats::{Message, Subject, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use metrics::counter;
 use tokio::task::unconstrained;
+use twilight_model::gateway::Intents;
 
 use self::limits::Limits;
 use super::metrics as table;
@@ -43,6 +44,8 @@ pub struct Commands {
     broker: Broker,
     shard: ShardId,
     shards: u32,
+    /// Without it Discord refuses who asks for all members, and may refuse the bot.
+    may_list_members: bool,
     asks: Subscriber,
     urgent: VecDeque<Asked>,
     patient: VecDeque<Asked>,
@@ -70,12 +73,18 @@ impl Commands {
     ///
     /// # Errors
     /// Where NATS refuses the subscription.
-    pub async fn open(broker: &Broker, shard: ShardId, shards: u32) -> Result<Self> {
+    pub async fn open(
+        broker: &Broker,
+        shard: ShardId,
+        shards: u32,
+        intents: Intents,
+    ) -> Result<Self> {
         let asks = broker.client.subscribe(broker.names.command(shard)).await?;
         Ok(Self {
             broker: broker.clone(),
             shard,
             shards,
+            may_list_members: intents.contains(Intents::GUILD_MEMBERS),
             asks,
             urgent: VecDeque::new(),
             patient: VecDeque::new(),
@@ -191,6 +200,11 @@ impl Commands {
         let parsed = Command::parse(&message.payload)
             .and_then(|command| Ok((command.shard(self.shards)?, command)));
         let command = match parsed {
+            Ok((_, command)) if command.all_members && !self.may_list_members => {
+                let detail = "all members need the intent GUILD_MEMBERS in discord.intents";
+                let refused = Reply::Refused(Refused::new(Reason::Malformed, detail));
+                return self.answer(message.reply.as_ref(), command.op.as_str(), &refused);
+            }
             Ok((owner, command)) if owner.is_none_or(|owner| owner == self.shard) => command,
             Ok((owner, command)) => {
                 let owner = owner.unwrap_or(self.shard);

@@ -191,7 +191,7 @@ impl Stay {
         let asking = Asking::open(&tools.broker, id, shards, process)
             .await
             .context("cannot ask for leave")?;
-        let commands = Commands::open(&tools.broker, id, shards)
+        let commands = Commands::open(&tools.broker, id, shards, shared.twilight.intents())
             .await
             .context("cannot listen for commands")?;
 

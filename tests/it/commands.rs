@@ -169,6 +169,18 @@ async fn what_may_not_go_out_is_refused_with_its_reason() {
     assert_eq!(gone.reason, Reason::NoSession);
 }
 
+/// Discord may close with 4014 for it, and that would halt the fleet.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_members_are_not_asked_for_without_their_intent() {
+    let mut fleet = Fleet::start().shards(1).await;
+    let guild = fleet.guild(0).await;
+    let refused = refused(fleet.command("", members(&guild, "n")).await);
+    assert_eq!(refused.reason, Reason::Malformed);
+    assert!(refused.detail.contains("GUILD_MEMBERS"), "{refused:?}");
+    accepted_by(&fleet.command("", some_members(&guild)).await, 0);
+    fleet.audit().await;
+}
+
 impl Fleet {
     /// A second gateway passes the command on while nobody holds the shard: the lease of the dead one
     /// has not ended.
