@@ -6,6 +6,7 @@ say as much of the machine as of the program. Needs nats-py.
 
 import asyncio
 import json
+import pathlib
 import sys
 import time
 
@@ -15,6 +16,7 @@ from nats.js.errors import NotFoundError
 
 from fleet import fleet, until
 
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 SHARDS = 16
 RATE, SECONDS = 100, 15
 EVENTS = 50_000
@@ -67,15 +69,34 @@ async def reading(it, client):
         "discord.>", "figures", stream="DISCORD", config=config,
         pending_msgs_limit=-1, pending_bytes_limit=-1,
     )
-    total, start = 0, time.perf_counter()
+    total, start, cpu = 0, time.perf_counter(), time.process_time()
     while total < EVENTS:
         for msg in await events.fetch(1000, timeout=10):
             json.loads(msg.data)
             await msg.ack()
             total += 1
-    seconds = time.perf_counter() - start
-    print(f"python: {total} events parsed and acknowledged in {seconds:.2f} s: {total / seconds:.0f}/s",
-          flush=True)
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+    print(f"python: {total} events parsed and acknowledged in {seconds:.2f} s: {total / seconds:.0f}/s; "
+          f"{cpu:.2f} s of CPU: {total / cpu:.0f} a CPU second", flush=True)
+
+
+async def sharing(it):
+    """Three workers, all there before the first event: how evenly they share what comes."""
+    it.traffic(0)
+    names = [f"share-{n}" for n in range(3)]
+    worker = ROOT / "examples/python/worker.py"
+    for name in names:
+        it.run(name, sys.executable, worker, "--filter", "discord.*.*", "--durable", "share")
+    count = lambda name: len((it.folder / f"{name}.out").read_text().splitlines())
+    # What the stream holds already is read first: it goes to whoever asked first.
+    before = -1
+    while before != (before := sum(map(count, names))) or before < EVENTS:
+        await asyncio.sleep(2)
+    old = [count(name) for name in names]
+    it.traffic(600)
+    await until("new events are shared", lambda: sum(map(count, names)) > before + 6000)
+    print("three workers share", sum(map(count, names)) - before, "new events:",
+          [count(name) - was for name, was in zip(names, old)], flush=True)
 
 
 async def main(binary, nats_server):
@@ -83,6 +104,7 @@ async def main(binary, nats_server):
         client = await nats.connect(it.nats)
         await round_trips(client)
         await reading(it, client)
+        await sharing(it)
         print("rules broken:", it.verdict()["violations"])
         await client.close()
 
