@@ -31,6 +31,10 @@ test-all: test extra ## All of test, and what needs pip, npm or apt
 extra: tools
 	@.ci/extra
 
+.PHONY: docs
+docs: ## Writes docs/METRICS.md from the code
+	UPDATE_DOCS=1 cargo test --locked --test it manual
+
 .PHONY: lint
 lint: ## Format, clippy, documentation, scripts: no warning is left standing
 	cargo fmt --check

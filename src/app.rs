@@ -21,7 +21,7 @@ use crate::{
     telemetry::{
         VERSION,
         log::{self, Level},
-        metrics,
+        metrics::{self, Metric},
     },
     web::{
         Web,
@@ -62,6 +62,13 @@ pub struct Places {
     /// The subject of every event.
     pub events: String,
 }
+
+/// Every metric that a process may show, by who counts it.
+pub const METRICS: [(&str, &[Metric]); 3] = [
+    ("Gateway", gateway::metrics::ALL),
+    ("Coordinator", coordinator::metrics::ALL),
+    ("Every process", metrics::ALL),
+];
 
 /// How long open requests may hold up the end.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -138,12 +145,8 @@ impl Process {
         config: &Config,
         level: Level,
     ) -> Result<Option<(SocketAddr, JoinHandle<()>)>> {
-        let tables = &[
-            metrics::ALL,
-            gateway::metrics::ALL,
-            coordinator::metrics::ALL,
-        ];
-        let exporter = metrics::install(&config.fleet.name.0, tables)?;
+        let tables = METRICS.map(|(_, table)| table);
+        let exporter = metrics::install(&config.fleet.name.0, &tables)?;
         metrics::keep_up(exporter.clone(), self.closed.clone());
         let Some(web) = Web::bind(&config.web).await? else {
             return Ok(None);
@@ -242,7 +245,8 @@ impl Process {
 }
 
 async fn announce_drain(shutdown: CancellationToken, board: Board, ready: Ready) {
-    shutdown.cancelled().await;
+    let drains = board.drains();
+    tokio::select! { () = shutdown.cancelled() => {}, () = drains.cancelled() => {} }
     board.draining();
     ready.draining();
 }

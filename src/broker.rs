@@ -4,6 +4,7 @@
 //! JetStream with an ack awaited, or through [`bucket::Bucket`] with a revision.
 
 pub mod bucket;
+mod link;
 mod options;
 pub mod provision;
 pub mod server;

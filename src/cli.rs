@@ -5,8 +5,15 @@
 mod audit;
 mod check;
 mod demo;
+mod drain;
+mod operator;
+mod reserve;
+mod resume;
 mod role;
+mod set;
+mod shell;
 mod status;
+mod tail;
 mod tether;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -88,6 +95,23 @@ enum Command {
     Check,
     /// The fleet at a glance: processes, shards, who leads, identify budget
     Status(status::StatusOptions),
+    /// Prints events as they come, with filters
+    #[command(after_help = tail::EXAMPLES)]
+    Tail(tail::TailOptions),
+    /// Changes what the whole fleet shares: which events are forwarded
+    #[command(after_help = set::EXAMPLES)]
+    Set(set::SetOptions),
+    /// Hands one process's groups over; it stays up, and takes none until it is started anew
+    Drain(drain::DrainOptions),
+    /// Lets the fleet spend N identifies of the day's reserve
+    SpendReserve(reserve::ReserveOptions),
+    /// Clears a halt, once what caused it is mended
+    ResumeFleet,
+    /// A completion script for a shell, to standard output
+    #[command(after_help = shell::EXAMPLES)]
+    Completions(shell::CompletionsOptions),
+    /// The manual page, to standard output: `shardfleet man | man -l -`
+    Man,
     /// Compares the two records that `demo --evidence` kept, again
     #[command(hide = true)]
     Audit(audit::Options),
@@ -124,6 +148,13 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Audit(options) => return Ok(held(audit::run(&options)?)),
         Command::Check => return block_on(check::run(&load()?)),
         Command::Status(options) => block_on(status::run(&load()?, options)),
+        Command::Tail(options) => block_on(tail::run(&load()?, options)),
+        Command::Set(options) => block_on(set::run(&load()?, &options)),
+        Command::Drain(options) => block_on(drain::run(&load()?, &options)),
+        Command::SpendReserve(options) => block_on(reserve::run(&load()?, &options)),
+        Command::ResumeFleet => block_on(resume::run(&load()?)),
+        Command::Completions(options) => shell::completions(&options),
+        Command::Man => shell::man(),
         Command::Tether(options) => tether::run(&options),
     }?;
     Ok(ExitCode::SUCCESS)

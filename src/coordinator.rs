@@ -15,6 +15,7 @@ mod news;
 mod service;
 pub mod slowdown;
 mod topology;
+mod unheld;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -63,6 +64,7 @@ pub async fn run(
     let (jobs, todo) = mpsc::channel(JOBS);
     let (questions, asked) = mpsc::channel(1);
     let (open, opened) = channel::channel(false);
+    let leads = open.subscribe();
     let answers = Answers::new(broker.client.clone());
 
     tasks.spawn(ledger::keep(state.clone(), todo, events.clone()));
@@ -79,6 +81,7 @@ pub async fn run(
         asked,
         events.clone(),
     ));
+    tasks.spawn(unheld::count(broker.clone(), leads, ended.clone()));
     let token = config.discord.token.fingerprint();
     news::watch(&tasks, &state, &events, &ended, &token);
     if let Some(address) = config.coordinator.http.0 {

@@ -5,10 +5,12 @@ pub mod assign;
 pub mod buffer;
 pub mod claims;
 pub mod command;
+pub mod drain;
 pub mod forward;
 pub mod gauge;
 pub mod group;
 pub mod halt;
+pub mod holders;
 pub mod keep;
 pub mod lane;
 pub mod metrics;
@@ -48,6 +50,7 @@ pub async fn run(
     board: Board,
     shutdown: CancellationToken,
 ) -> Result<()> {
+    metrics::begin();
     let names = broker.names.clone();
     let state = Bucket::open(&broker, &names.state_bucket()).await?;
     let halts = halt::watch(&state, &config.discord.token).await?;
@@ -79,6 +82,8 @@ pub async fn run(
     let roster = Roster::gather(&broker, gathering.clone()).await?;
     command::route::route(broker.clone(), topology.clone(), gathering.clone()).await?;
     let leases = Bucket::open(&broker, &names.lease_bucket()).await?;
+    let asked = CancellationToken::new();
+    drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;
     let supervisor = Supervisor {
         config,
         board,
@@ -88,6 +93,7 @@ pub async fn run(
         shared,
         lanes,
         roster,
+        asked,
     };
     let ended = supervisor.run(heard, halts, shutdown).await;
     gathering.cancel();

@@ -36,6 +36,7 @@ pub const GONE_AFTER_MS: u64 = 5_000;
 pub struct Board {
     status: Arc<Mutex<Status>>,
     urgent: Arc<Notify>,
+    drains: CancellationToken,
 }
 
 impl Board {
@@ -52,6 +53,7 @@ impl Board {
         Self {
             status: Arc::new(Mutex::new(status)),
             urgent: Arc::default(),
+            drains: CancellationToken::new(),
         }
     }
 
@@ -75,6 +77,12 @@ impl Board {
         if !self.update(|status| std::mem::replace(&mut status.draining, true)) {
             self.urgent.notify_one();
         }
+        self.drains.cancel();
+    }
+
+    /// Cancelled once the process hands over what it holds.
+    pub fn drains(&self) -> CancellationToken {
+        self.drains.clone()
     }
 
     /// Where the process serves its page.

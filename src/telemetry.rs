@@ -1,6 +1,7 @@
 //! What a process shows of itself: its log and its metrics.
 
 pub mod log;
+pub mod manual;
 pub mod metrics;
 
 /// The release, as in `Cargo.toml`.

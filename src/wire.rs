@@ -4,6 +4,7 @@
 //! before it, so that two releases work side by side while a fleet is upgraded.
 
 pub mod command;
+pub mod drain;
 pub mod event;
 pub mod identify;
 pub mod session;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use async_nats::{ConnectOptions, Event};
+use async_nats::ConnectOptions;
 use rand::Rng;
 
-use crate::{backoff::Backoff, config::Nats, telemetry::metrics::NATS_CONNECTED};
+use super::link::Link;
+use crate::{backoff::Backoff, config::Nats};
 
 /// A dead peer is noticed after two of these; the library's own default is a minute.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -21,7 +22,7 @@ const SUBSCRIPTION_CAPACITY: usize = 65_536;
 /// Names the file that cannot be read.
 pub(super) async fn options(nats: &Nats, label: &str) -> Result<ConnectOptions> {
     let label = label.to_owned();
-    let told = label.clone();
+    let link = Link::new(label.clone());
     let mut options = ConnectOptions::new()
         .name(label)
         .retry_on_initial_connect()
@@ -31,8 +32,8 @@ pub(super) async fn options(nats: &Nats, label: &str) -> Result<ConnectOptions> 
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .reconnect_delay_callback(delay)
         .event_callback(move |event| {
-            let connection = told.clone();
-            async move { on_event(&connection, &event) }
+            link.on_event(&event);
+            std::future::ready(())
         });
     if !nats.user.is_empty() {
         options = options.user_and_password(nats.user.clone(), nats.password.expose().to_owned());
@@ -69,20 +70,4 @@ fn delay(attempts: usize) -> Duration {
     let mut rng = rand::rng();
     (1..attempts.min(8)).for_each(|_| _ = backoff.next(&mut rng));
     backoff.next(&mut rng)
-}
-
-fn on_event(connection: &str, event: &Event) {
-    match event {
-        Event::Connected => {
-            metrics::gauge!(NATS_CONNECTED.name).set(1);
-            tracing::info!(connection, "connected to NATS");
-        }
-        Event::Disconnected => {
-            metrics::gauge!(NATS_CONNECTED.name).set(0);
-            tracing::warn!(connection, "lost the connection to NATS");
-        }
-        // Asked for: the end of a process.
-        Event::Draining | Event::Closed => tracing::debug!(connection, "the connection ends"),
-        event => tracing::warn!(connection, "NATS says: {event}"),
-    }
 }

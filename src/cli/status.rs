@@ -2,19 +2,19 @@
 
 mod table;
 
-use std::{io::IsTerminal, time::Duration};
+use std::io::IsTerminal;
 
 use anyhow::Result;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::say;
+use super::{
+    operator::{LISTEN, reach},
+    say,
+};
 use crate::{
-    app,
-    broker::Broker,
-    config::{Config, Log},
+    config::Config,
     roster::{self, Roster, overview::Shared},
-    subject::Names,
 };
 
 /// Options of `status`.
@@ -28,22 +28,10 @@ pub(super) struct StatusOptions {
     watch: bool,
 }
 
-/// Everyone speaks once a second; so everyone has spoken by then.
-const LISTEN: Duration = Duration::from_millis(1500);
-/// How long NATS may take to answer.
-const REACH_LIMIT: Duration = Duration::from_secs(5);
 const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
 
 pub(super) async fn run(config: &Config, options: StatusOptions) -> Result<()> {
-    // Why NATS cannot be reached is told by the connection's events.
-    let level = "warn".to_owned();
-    app::install_log(&Log {
-        level,
-        ..config.log.clone()
-    })?;
-    let names = Names::new(config.fleet.name.0.clone());
-    let broker = Broker::connect(&config.nats, names, "shardfleet status").await?;
-    broker.ready(REACH_LIMIT).await?;
+    let broker = reach(config, "shardfleet status").await?;
     let roster = Roster::gather(&broker, CancellationToken::new()).await?;
     tokio::time::sleep(LISTEN).await;
     let clear = if options.watch && !options.json && std::io::stdout().is_terminal() {

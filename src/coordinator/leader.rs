@@ -46,6 +46,8 @@ pub struct Options {
 pub struct Leader<H> {
     options: Options,
     held: Option<Held>,
+    /// Leads never again: the process ends.
+    drained: bool,
     stage: Stage,
     /// The ledger as last written or read under this leadership.
     ledger: Ledger,
@@ -98,6 +100,7 @@ impl<H: Clone> Leader<H> {
     pub fn new(options: Options) -> Self {
         Self {
             held: None,
+            drained: false,
             stage: Stage::Following,
             ledger: Ledger::default(),
             revision: None,

@@ -11,12 +11,16 @@ metrics! {
     LIMIT: Gauge "shardfleet_identify_limit" [];
     /// Identifies left of the day, the reserve included.
     REMAINING: Gauge "shardfleet_identify_remaining" [];
+    /// Of those left, how many only an operator may spend.
+    RESERVE: Gauge "shardfleet_identify_reserve" [];
     /// When Discord opens the next day, in seconds since the Unix epoch.
     RESET: Gauge "shardfleet_identify_reset_timestamp_seconds" [];
     /// Shards that wait for leave to IDENTIFY.
     QUEUE: Gauge "shardfleet_identify_queue_length" [];
-    /// Shards of the fleet, by its topology.
+    /// Shards of the fleet, by its topology; from the leader, 0 elsewhere.
     SHARDS: Gauge "shardfleet_topology_shards" [];
+    /// Groups of the fleet that no process holds; from the leader, 0 elsewhere.
+    UNHELD: Gauge "shardfleet_groups_unheld" [];
 }
 
 /// So many grants have left.
@@ -30,7 +34,13 @@ pub(super) fn show(status: &CoordinatorStatus) {
     let known = if status.leader { 1.0 } else { 0.0 };
     ::metrics::gauge!(LIMIT.name).set(known * f64::from(status.limit));
     ::metrics::gauge!(REMAINING.name).set(known * f64::from(status.remaining));
+    ::metrics::gauge!(RESERVE.name).set(known * f64::from(status.reserve));
     ::metrics::gauge!(RESET.name).set(known * status.reset_at_ms as f64 / 1_000.0);
     ::metrics::gauge!(QUEUE.name).set(known * f64::from(status.queue));
     ::metrics::gauge!(SHARDS.name).set(known * f64::from(status.shards));
+}
+
+/// So many groups of the fleet are held by nobody.
+pub(super) fn unheld(groups: u32) {
+    ::metrics::gauge!(UNHELD.name).set(f64::from(groups));
 }

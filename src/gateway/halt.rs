@@ -45,7 +45,7 @@ pub async fn write(
         shard: shard.0,
         process: process.to_owned(),
         at_ms: clock::unix_ms(),
-        token: digest(token),
+        token: token.fingerprint(),
     };
     if let Err(error) = state.create(HALT, wire::encode(&halt)).await {
         tracing::warn!("the halt is not written, perhaps since one stands: {error}");
@@ -61,22 +61,10 @@ pub async fn watch(
     state: &Bucket,
     token: &Secret,
 ) -> Result<impl Stream<Item = Halt> + Unpin + use<>> {
-    let digest = digest(token);
+    let fingerprint = token.fingerprint();
     let halts = state.watch(HALT).await?;
     Ok(Box::pin(halts.filter_map(move |entry| {
         let halt = entry.and_then(|entry| wire::decode::<Halt>(&entry.value).ok());
-        std::future::ready(halt.filter(|halt| halt.token == digest))
+        std::future::ready(halt.filter(|halt| halt.token == fingerprint))
     })))
-}
-
-/// Tells two tokens apart without telling either.
-pub fn digest(token: &Secret) -> String {
-    use std::fmt::Write as _;
-    let hash = ring::digest::digest(&ring::digest::SHA256, token.expose().as_bytes());
-    hash.as_ref()[..16]
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            _ = write!(text, "{byte:02x}");
-            text
-        })
 }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::HashMap, sync::Arc, time::Duration};
 use metrics::{Counter, Histogram, counter, histogram};
 
 use super::forward::Message;
-use crate::{clock::Instant, metrics as table};
+use crate::{clock::Instant, metrics as table, telemetry::metrics::Metric, wire::event::GapReason};
 
 table! {
     /// Events acknowledged by the stream.
@@ -32,8 +32,6 @@ table! {
     SESSIONS: Counter "shardfleet_sessions_started_total" ["kind"];
     /// Gaps announced.
     GAPS: Counter "shardfleet_gaps_total" ["reason"];
-    /// Commands of workers, by what became of them.
-    COMMANDS: Counter "shardfleet_commands_total" ["op", "result"];
     /// Seconds between a heartbeat and its answer.
     HEARTBEAT: Histogram "shardfleet_heartbeat_rtt_seconds" [] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
     /// Seconds that a shard waited for leave to IDENTIFY.
@@ -44,6 +42,28 @@ table! {
     GROUPS_CAPACITY: Gauge "shardfleet_groups_capacity" [];
     /// Leases lost before they were given back.
     LEASES_LOST: Counter "shardfleet_leases_lost_total" [];
+    /// Gateway commands that workers asked for, by opcode and by what became of them.
+    COMMANDS: Counter "shardfleet_commands_total" ["op", "result"];
+}
+
+/// Counts nothing yet, of each of the few values that a label may have: so that a rate sees the first.
+pub fn begin() {
+    let zero = |metric: Metric, label: &'static str, values: &[&'static str]| {
+        for value in values {
+            counter!(metric.name, label => *value).increment(0);
+        }
+    };
+    zero(DROPPED, "reason", &["denied", "shed", "seen", "stray"]);
+    zero(RETRIES, "reason", &["unanswered"]);
+    zero(SESSIONS, "kind", &["ready", "resumed"]);
+    zero(DISCONNECTS, "code", &["none"]);
+    zero(EVENTS, "event", &["READY"]);
+    for reason in GapReason::ALL {
+        counter!(GAPS.name, "reason" => reason.as_str()).increment(0);
+    }
+    for result in ["accepted", "limited", "malformed", "no_session"] {
+        counter!(COMMANDS.name, "op" => "other", "result" => result).increment(0);
+    }
 }
 
 /// Names that a label may have; Discord may send others, and they are `other`.

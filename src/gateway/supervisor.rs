@@ -16,14 +16,15 @@ use super::{
     gauge as gauges,
     group::Shared,
     halt,
+    holders::Holders,
     lane::{Bid, Lane, Report},
     metrics as table,
 };
 use crate::{
-    broker::bucket::{Bucket, Entry},
-    clock::{self, Instant},
+    broker::bucket::Bucket,
+    clock,
     config::{Assignment, Config},
-    fleet::{GroupId, Layout},
+    fleet::Layout,
     lease,
     roster::{Board, Roster},
     wire::{
@@ -53,6 +54,8 @@ pub struct Supervisor {
     pub lanes: Vec<Lane>,
     /// Who is there.
     pub roster: Roster,
+    /// Cancelled once an operator asked to hand everything over and to stay.
+    pub asked: CancellationToken,
 }
 
 impl Supervisor {
@@ -73,8 +76,9 @@ impl Supervisor {
             .await?;
         let mut work = Work {
             claims: Claims::default(),
-            holders: BTreeMap::new(),
+            holders: Holders::new(self.config.lease.ttl.0),
             layout,
+            drained: false,
         };
         let mut halted = None;
         let mut moves = self.roster.moves();
@@ -84,6 +88,11 @@ impl Supervisor {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
+                () = self.asked.cancelled(), if !work.drained => {
+                    work.drained = true;
+                    self.board.draining();
+                    work.claims.give_back_all();
+                }
                 Some(halt) = halts.next() => { halted = Some(halt); break }
                 Some(report) = reports.recv() => {
                     if let Some((shard, code)) = claims::fatal(&report) {
@@ -97,7 +106,8 @@ impl Supervisor {
                 // Somebody released a group or leaves: whoever is short of one bids at once.
                 Some((key, entry)) = leases.next() => {
                     let now = clock::now();
-                    if work.heard(&key, entry.as_ref(), now) && now >= settled {
+                    let holder = entry.and_then(|entry| lease::holder(&entry.value));
+                    if work.holders.heard(&key, holder, now) && now >= settled {
                         self.look(&mut work);
                     }
                 }
@@ -118,7 +128,9 @@ impl Supervisor {
     }
 
     fn look(&self, work: &mut Work) {
-        work.forget(clock::now(), self.config.lease.ttl.0);
+        if work.drained {
+            return;
+        }
         let gateways = self.gateways();
         let me = self.board.process();
         let view = View {
@@ -129,11 +141,7 @@ impl Supervisor {
                 .iter()
                 .map(|(name, capacity)| (name.as_str(), *capacity))
                 .collect(),
-            holders: work
-                .holders
-                .iter()
-                .map(|(group, (name, _))| (*group, name.as_str()))
-                .collect(),
+            holders: work.holders.now(clock::now()),
             mine: work.claims.mine(),
             leaving: work.claims.leaving(),
             ordinal: self.ordinal(),
@@ -225,34 +233,8 @@ impl Supervisor {
 /// What this process knows and does.
 struct Work {
     claims: Claims,
-    /// Who holds a group, and when its key was last written.
-    holders: BTreeMap<GroupId, (String, Instant)>,
+    holders: Holders,
     layout: Layout,
-}
-
-impl Work {
-    /// A key that expires is not told: one that was not renewed for a lease time is gone. Believed any
-    /// longer, it would keep its group from everyone, once a process of its holder's name is back.
-    fn forget(&mut self, now: Instant, ttl: Duration) {
-        self.holders
-            .retain(|_, (_, written)| now.duration_since(*written) < ttl);
-    }
-
-    /// A lease's key changed. True if it became free.
-    fn heard(&mut self, key: &str, entry: Option<&Entry>, now: Instant) -> bool {
-        let Some(group) = key
-            .rsplit('.')
-            .next()
-            .and_then(|n| n.parse().ok())
-            .map(GroupId)
-        else {
-            return false;
-        };
-        if let Some(holder) = entry.and_then(|entry| lease::holder(&entry.value)) {
-            self.holders.insert(group, (holder, now));
-            return false;
-        }
-        self.holders.remove(&group);
-        true
-    }
+    /// An operator drained it: it bids no more.
+    drained: bool,
 }

@@ -60,7 +60,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// One if this process is connected to NATS.
+    /// One if every connection of this process to NATS stands; a gateway has one a lane, and one more.
     NATS_CONNECTED: Gauge "shardfleet_nats_connected" [];
     /// Always one; its labels say what runs.
     BUILD_INFO: Gauge "shardfleet_build_info" ["version"];
@@ -87,6 +87,19 @@ pub fn install(fleet: &str, tables: &[&[Metric]]) -> Result<PrometheusHandle, Bu
             Kind::Counter => metrics::describe_counter!(metric.name, metric.help),
             Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
             Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+        }
+    }
+    // There from the start: an alert can tell zero from nobody home, and a rate sees the first one.
+    for metric in tables
+        .iter()
+        .copied()
+        .flatten()
+        .filter(|metric| metric.labels.is_empty())
+    {
+        match metric.kind {
+            Kind::Counter => metrics::counter!(metric.name).increment(0),
+            Kind::Gauge => metrics::gauge!(metric.name).set(0),
+            Kind::Histogram => drop(metrics::histogram!(metric.name)),
         }
     }
     metrics::gauge!(BUILD_INFO.name, "version" => VERSION).set(1);

@@ -45,6 +45,15 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::SessionInvalidated,
+        Self::ResumeFailed,
+        Self::Hole,
+        Self::Oversize,
+        Self::Reshard,
+    ];
+
     /// The label of metrics, the same word as on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,8 @@ mod halt;
 mod handover;
 mod interruptions;
 mod layers;
+mod manual;
+mod operator;
 mod outage;
 mod oversize;
 mod process;

@@ -8,10 +8,12 @@ use crate::support::fleet::{
 /// Events a second in these tests.
 const RATE: u32 = 400;
 
-/// Ten seconds without a server, shorter than the lease: the buffer holds what comes.
+/// Ten seconds without a server, shorter than the lease: the buffer holds what comes, and heartbeats
+/// go on, or Discord would close.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_and_restarted_within_the_lease_loses_nothing() {
-    let start = Fleet::start().set("lease.ttl", "\"60s\"");
+    let start = Fleet::start().discord("--heartbeat-interval-ms=3000");
+    let start = start.set("lease.ttl", "\"60s\"");
     let mut fleet = start.events_per_second(RATE).await;
     let before = fleet.discord.figures().await;
     fleet.nats.kill();
@@ -40,6 +42,26 @@ async fn a_server_away_longer_than_the_lease_loses_nothing() {
     assert_eq!(fleet.audit().await.gaps, 0);
 }
 
+/// A buffer too small for the outage: the shards close resumably before it bursts, and what they did
+/// not take is replayed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_buffer_parks_the_shards_and_loses_nothing() {
+    let start = Fleet::start()
+        .set("lease.ttl", "\"60s\"")
+        .set("gateway.shed", "[]");
+    let start = start.set("gateway.buffer", "\"1MiB\"");
+    let mut fleet = start.events_per_second(1_000).await;
+    let before = fleet.discord.figures().await;
+    fleet.nats.kill();
+    fleet
+        .discord_sees("every shard is parked", |figures| figures.connected == 0)
+        .await;
+    fleet.nats.restart().await;
+    fleet.resumed_since(&before, 4).await;
+    fleet.flow(500).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
 /// Acks are lost for longer than the duplicate window: what was sent again is stored once all the
 /// same, by the fence alone.
 #[tokio::test(flavor = "multi_thread")]
@@ -48,8 +70,8 @@ async fn a_retry_after_a_lost_ack_is_stored_once() {
     let start = start.set("stream.duplicate_window", "\"100ms\"");
     let mut fleet = start.events_per_second(RATE).await;
     fleet.flow(300).await;
-    let stored = fleet.last_stored().await;
     fleet.wires(0).nats.deafen();
+    let stored = fleet.last_stored().await;
     eventually("something is stored, unheard", LIMIT, async || {
         (fleet.last_stored().await > stored).then_some(())
     })

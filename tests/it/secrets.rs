@@ -86,7 +86,8 @@ async fn pages(fleet: &mut Fleet) -> Vec<String> {
         let speak = state.fleet.processes.iter();
         let mut speak: Vec<_> = speak.map(|status| status.process.clone()).collect();
         let mut running = running.clone();
-        (speak.sort(), running.sort());
+        speak.sort();
+        running.sort();
         speak == running
     });
     let processes = told.await.fleet.processes;

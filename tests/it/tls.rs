@@ -14,9 +14,7 @@ async fn a_fleet_over_tls_loses_nothing() {
     fleet.flow(100).await;
     assert_eq!(fleet.audit().await.gaps, 0);
     let session = fleet.messages().await;
-    let ready = session
-        .iter()
-        .find(|message| message.subject.ends_with(".READY"));
+    let ready = session.iter().find(|message| message.event() == "READY");
     let ready = String::from_utf8_lossy(&ready.unwrap().payload).into_owned();
     assert!(ready.contains("wss://127.0.0.1"), "{ready}");
 }

@@ -42,7 +42,7 @@ impl Asker {
             http: shard < plan.http,
             again: plan.again,
             // Clocks that run apart take their part of the margin.
-            path: plan.margin - Duration::from_millis(15),
+            path: plan.margin.saturating_sub(Duration::from_millis(15)),
             decision: None,
             confirm: VecDeque::new(),
             enqueues: 0,
@@ -126,7 +126,7 @@ impl Asker {
         travels += self.path.mul_f64(network.dice.random());
         if self.http {
             // The client takes its time, within the slack.
-            travels += (HTTP_SLACK - Duration::from_millis(20)).mul_f64(network.dice.random());
+            travels += HTTP_SLACK.mul_f64(network.dice.random_range(0.0..0.99));
         }
         network.after(travels, Event::Identify(self.shard));
         if network.chaos() && network.dice.random_bool(self.again) && self.identified < 3 {

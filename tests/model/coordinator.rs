@@ -131,10 +131,11 @@ impl Coordinator {
             Told::Request(request, from) => self.take(Input::Request(request, from), clock),
             Told::Sighted(sighting) => self.take(Input::Sighted(sighting), clock),
             Told::Lease(of, number, answer) if of == life => {
-                if self.on_lease.take_if(|(n, _)| *n == number).is_some() {
-                    self.lease_at = clock;
-                    self.on_lease_answer(answer, clock);
-                }
+                let Some(_) = self.on_lease.take_if(|(n, _)| *n == number) else {
+                    return;
+                };
+                self.lease_at = clock;
+                self.on_lease_answer(&answer, clock);
             }
             Told::LeaseSilent(of, number) if of == life => {
                 if let Some((_, looks)) = self.on_lease.take_if(|(n, _)| *n == number) {
@@ -147,16 +148,17 @@ impl Coordinator {
                 }
             }
             Told::Ledger(of, number, answer) if of == life => {
-                if self.on_ledger.take_if(|(n, _)| *n == number).is_some() {
-                    let input = match answer {
-                        Answer::Found(found) => {
-                            Input::Read(Ok(found.map(|(ledger, revision)| (*ledger, revision))))
-                        }
-                        Answer::Applied(revision) => Input::Wrote(Written::Applied(revision)),
-                        Answer::Conflict => Input::Wrote(Written::Conflict),
-                    };
-                    self.take(input, clock);
-                }
+                let Some(_) = self.on_ledger.take_if(|(n, _)| *n == number) else {
+                    return;
+                };
+                let input = match answer {
+                    Answer::Found(found) => {
+                        Input::Read(Ok(found.map(|(ledger, revision)| (*ledger, revision))))
+                    }
+                    Answer::Applied(revision) => Input::Wrote(Written::Applied(revision)),
+                    Answer::Conflict => Input::Wrote(Written::Conflict),
+                };
+                self.take(input, clock);
             }
             Told::LedgerSilent(of, number) if of == life => {
                 if let Some((_, reads)) = self.on_ledger.take_if(|(n, _)| *n == number) {
@@ -169,29 +171,34 @@ impl Coordinator {
                 }
             }
             Told::Limits(of, number, answer) if of == life => {
-                if self.on_discord.take_if(|n| *n == number).is_some() {
-                    self.take(Input::Limits(answer), clock);
-                }
+                let Some(_) = self.on_discord.take_if(|n| *n == number) else {
+                    return;
+                };
+                self.take(Input::Limits(answer), clock);
             }
             Told::LimitsSilent(of, number) if of == life => {
-                if self.on_discord.take_if(|n| *n == number).is_some() {
-                    self.take(Input::NoLimits, clock);
-                }
+                let Some(_) = self.on_discord.take_if(|n| *n == number) else {
+                    return;
+                };
+                self.take(Input::NoLimits, clock);
             }
             // An answer to an earlier life.
             _ => {}
         }
     }
 
-    fn on_lease_answer(&mut self, answer: Answer<LeaseValue>, clock: Boottime) {
+    fn on_lease_answer(&mut self, answer: &Answer<LeaseValue>, clock: Boottime) {
         let mine = (self.number, self.process.life);
         match answer {
-            Answer::Applied(revision) => self.lease.wrote(Outcome::Applied(revision), clock),
+            Answer::Applied(revision) => self.lease.wrote(Outcome::Applied(*revision), clock),
             Answer::Conflict => self.lease.wrote(Outcome::Refused, clock),
             Answer::Found(None) => self.lease.saw(Found::Nothing, clock),
             Answer::Found(Some(((owner, life, write), revision))) => {
-                let found = if (owner, life) == mine {
-                    Found::Ours { revision, write }
+                let found = if (*owner, *life) == mine {
+                    Found::Ours {
+                        revision: *revision,
+                        write: *write,
+                    }
                 } else {
                     Found::Other
                 };

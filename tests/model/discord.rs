@@ -66,7 +66,10 @@ impl Discord {
     /// The values that an IDENTIFY may be held to now. Nobody can keep a value that Discord has not
     /// told yet, so that for a moment after a change either will do.
     pub(crate) fn cuts(&self, now: Duration) -> Vec<u32> {
-        let lately = self.gone_by.iter().filter(|(_, at)| now - *at < GOES_BY);
+        let lately = self
+            .gone_by
+            .iter()
+            .filter(|(_, at)| now.saturating_sub(*at) < GOES_BY);
         let mut cuts: Vec<_> = lately.map(|(cut, _)| *cut).collect();
         cuts.retain(|cut| *cut > 0 && *cut != self.max_concurrency);
         cuts.push(self.max_concurrency);

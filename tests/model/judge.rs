@@ -52,10 +52,10 @@ impl Judge {
         }
     }
 
-    /// Everybody is served by now.
-    pub(crate) fn starved(&mut self, at: Duration, shard: u32) {
+    /// Everybody is served by now; who leads, for whoever has to find out why not.
+    pub(crate) fn starved(&mut self, at: Duration, shard: u32, leaders: &str) {
         self.broken
-            .get_or_insert(format!("at {at:?} shard {shard} still waits"));
+            .get_or_insert(format!("at {at:?} shard {shard} still waits: {leaders}"));
     }
 }
 

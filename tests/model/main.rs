@@ -32,11 +32,11 @@ fn no_rule_is_broken_whatever_fails() {
     }
     let first = number("SHARDFLEET_MODEL_FIRST").unwrap_or(1);
     let seeds = number("SHARDFLEET_MODEL_SEEDS").unwrap_or(SEEDS);
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
-        for thread in 0..threads {
+        for thread in 0..threads as u64 {
             scope.spawn(move || {
-                for seed in (first + thread..first + seeds).step_by(threads as usize) {
+                for seed in (first + thread..first + seeds).step_by(threads) {
                     try_seed(seed);
                 }
             });
@@ -61,7 +61,7 @@ fn a_cold_start_of_sixteen_thousand_takes_no_longer_than_discord_makes_it() {
     let mut world = World::new(Plan::calm(askers, max_concurrency));
     world.run().unwrap();
     let received = &world.judge.received;
-    let took = received[askers - 1].0 - received[0].0;
+    let took = received[askers - 1].0.saturating_sub(received[0].0);
     let least = Duration::from_secs(5) * u32::try_from(askers).unwrap().div_ceil(max_concurrency);
     let ratio = took.as_secs_f64() / least.as_secs_f64();
     println!("{askers} shards at {max_concurrency}: {took:?}, {ratio:.4} of Discord's {least:?}");

@@ -78,11 +78,19 @@ impl World {
             }
             if self.network.now > deadline {
                 let waits = self.askers.iter().position(Asker::waits).unwrap_or(0);
-                self.judge
-                    .starved(self.network.now, u32::try_from(waits).unwrap());
+                let leaders = format!("{:#?}", self.leaders());
+                let waits = u32::try_from(waits).unwrap();
+                self.judge.starved(self.network.now, waits, &leaders);
             }
         }
         Ok(())
+    }
+
+    /// Who leads, at a glance; for whoever has to find out why somebody waits.
+    fn leaders(&self) -> Vec<shardfleet::wire::status::CoordinatorStatus> {
+        let now = self.network.now;
+        let status = |c: &Coordinator| c.leader.status(c.process.clock(now));
+        self.coordinators.iter().map(status).collect()
     }
 
     /// The chaos, its last pauses and leases, then every bucket's queue; at worst a pause of the

@@ -96,10 +96,9 @@ impl Stage {
             ("SHARDFLEET_FLEET__SHARDS", self.shards.to_string()),
             ("SHARDFLEET_FLEET__GROUP_SIZE", GROUP_SIZE.to_string()),
             // One gateway must be able to take all that the other leaves behind.
-            (
-                "SHARDFLEET_GATEWAY__MAX_GROUPS",
-                self.shards.div_ceil(GROUP_SIZE).to_string(),
-            ),
+            ("SHARDFLEET_GATEWAY__MAX_GROUPS", self.groups().to_string()),
+            // Discord itself shares this machine's cores: the path to it may vary by more than usual.
+            ("SHARDFLEET_COORDINATOR__MARGIN", "1s".to_owned()),
             ("SHARDFLEET_PROCESS__NAME", name.to_owned()),
             ("SHARDFLEET_WEB__LISTEN", page.clone()),
             ("SHARDFLEET_LOG__FORMAT", "text".to_owned()),
@@ -159,6 +158,11 @@ impl Stage {
             .into_iter()
             .filter_map(leads)
             .max_by_key(|(_, epoch)| *epoch)
+    }
+
+    /// How many groups the fleet is cut into.
+    pub(super) fn groups(&self) -> usize {
+        self.shards.div_ceil(GROUP_SIZE) as usize
     }
 
     /// Where everything is reached.

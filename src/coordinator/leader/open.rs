@@ -6,17 +6,18 @@ use std::time::Duration;
 
 impl<H: Clone> Leader<H> {
     pub(super) fn on_held(&mut self, held: Option<Held>, now: Boottime, out: &mut Vec<Effect<H>>) {
-        let same = match (self.held, held) {
-            (Some(before), Some(held)) => before.epoch == held.epoch,
-            _ => false,
-        };
+        // A renewal that was answered late: the old end had passed and stood this leader down before
+        // the new one was heard. Then it opens again, though the epoch is the same.
+        let acts = self.stage != Stage::Following;
+        let same =
+            matches!((self.held, held), (Some(before), Some(held)) if before.epoch == held.epoch);
         self.held = held;
-        if same {
+        if same && acts {
             return;
         }
         self.stand_down();
         self.held = held;
-        if held.is_some_and(|held| held.valid(now)) {
+        if held.is_some_and(|held| held.valid(now)) && !self.drained {
             self.stage = Stage::Reading;
             self.limits.next = now;
             self.limits.failures = 0;
@@ -33,6 +34,7 @@ impl<H: Clone> Leader<H> {
         let before = std::mem::replace(self, fresh);
         // What is true whoever leads is kept; a question under way will still be answered.
         self.held = before.held;
+        self.drained = before.drained;
         self.sighted = before.sighted;
         self.writes = before.writes;
         self.shards = before.shards;
@@ -137,6 +139,7 @@ impl<H: Clone> Leader<H> {
     }
 
     pub(super) fn on_drain(&mut self, out: &mut Vec<Effect<H>>) {
+        self.drained = true;
         match self.stage {
             Stage::Leading => {
                 self.stage = Stage::Settling;

@@ -277,6 +277,18 @@ fn nothing_is_done_at_or_after_the_end_of_the_lease() {
 }
 
 #[test]
+fn a_renewal_heard_after_the_old_end_opens_again() {
+    let mut desk = Desk::leading();
+    desk.now = desk.now.plus(Duration::from_secs(1_000));
+    assert!(desk.apply(Input::Tick).is_empty());
+    assert!(!desk.leader.leads());
+    assert_eq!(desk.win(5), [Effect::Announce]);
+    desk.apply(Input::Drain);
+    desk.apply(Input::Held(None));
+    assert!(desk.win(6).is_empty());
+}
+
+#[test]
 fn a_new_leader_writes_first_and_spares_the_buckets_of_the_last() {
     let mut first = Desk::leading();
     let effects = first.ask(0, 1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{FAILOVER, RECONNECT, resumed_since};
+use super::{FAILOVER, resumed_since};
 use crate::{cli::demo::stage::Stage, clock};
 
 /// A gateway dies; who survives resumes its shards.
@@ -47,21 +47,30 @@ pub(super) async fn takeover(stage: &mut Stage) -> Result<Duration> {
     Ok(takeover)
 }
 
-/// A new gateway joins and is handed its share.
+/// A new gateway joins and is handed its share. What follows waits for all of it: a session that
+/// Discord ended just while it changed hands could not be judged.
 pub(super) async fn replace(stage: &mut Stage) -> Result<()> {
     let name = "gateway-c";
     stage.join(name, "gateway")?;
-    let what = "groups that are handed to gateway-c";
-    stage
-        .until(what, RECONNECT, async |stage| {
+    let what = "gateway-c to be handed its share of the groups";
+    let share = stage
+        .until(what, FAILOVER, async |stage| {
             let living = stage.living();
-            let joined = living.iter().find(|status| status.process == name);
-            let held = joined.and_then(|status| status.gateway.as_ref());
-            Ok(held.is_some_and(|it| !it.groups.is_empty()).then_some(()))
+            let held: Vec<_> = living
+                .iter()
+                .filter_map(|it| Some((it.process.as_str(), it.gateway.as_ref()?.groups.len())))
+                .collect();
+            let all: usize = held.iter().map(|(_, groups)| groups).sum();
+            let own = held.iter().find(|(process, _)| *process == name);
+            let share = stage.groups() / held.len().max(1);
+            Ok(
+                (all == stage.groups() && own.is_some_and(|(_, groups)| *groups >= share))
+                    .then_some(share),
+            )
         })
         .await?;
-    stage
-        .notes
-        .say(format!("{name} joined; groups are handed over to it"));
+    stage.notes.say(format!(
+        "{name} joined: {share} groups were handed over to it"
+    ));
     Ok(())
 }

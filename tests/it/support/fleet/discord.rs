@@ -59,7 +59,6 @@ pub(crate) struct Session {
     pub(crate) shard: u32,
     pub(crate) last_seq: u64,
     pub(crate) delivered_seq: u64,
-    pub(crate) connected: bool,
     pub(crate) end_reason: Option<String>,
 }
 

@@ -35,6 +35,10 @@ impl Folder {
     }
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "the test runner shows it with the failure"
+)]
 impl Drop for Folder {
     fn drop(&mut self) {
         if !std::thread::panicking() {

@@ -36,6 +36,11 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// The event in its subject.
+    pub(crate) fn event(&self) -> &str {
+        self.subject.rsplit('.').next().unwrap_or_default()
+    }
+
     /// A header, or nothing.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(async_nats::HeaderValue::as_str)

@@ -1,6 +1,7 @@
 //! What fleet a test wants: a sentence that ends in `.await`.
 
 use std::{
+    fmt::Write,
     future::{Future, IntoFuture},
     pin::Pin,
 };
@@ -117,6 +118,45 @@ impl Plan {
     pub(crate) fn cold(mut self) -> Self {
         self.cold = true;
         self
+    }
+}
+
+impl Plan {
+    /// The simulator's flags.
+    pub(super) fn flags(&self) -> Vec<String> {
+        let mut flags = vec![
+            format!("--shards={}", self.shards),
+            format!("--max-concurrency={}", self.max_concurrency),
+            format!("--events-per-second={}", self.events_per_second),
+            "--guilds-per-shard=2".to_owned(),
+        ];
+        flags.extend(self.flags.iter().cloned());
+        flags
+    }
+
+    /// What every process reads.
+    pub(super) fn configuration(&self) -> String {
+        let mut sections = vec![
+            ("fleet.shards".to_owned(), self.shards.to_string()),
+            ("fleet.group_size".to_owned(), self.group_size.to_string()),
+            ("fleet.deny".to_owned(), format!("{:?}", self.denied)),
+            // Shorter than an operator would have it: a takeover waits for its end.
+            ("lease.ttl".to_owned(), "\"8s\"".to_owned()),
+            // Discord itself shares this machine's cores: the path to it may vary by more than usual.
+            ("coordinator.margin".to_owned(), "\"1s\"".to_owned()),
+            ("web.listen".to_owned(), "\"127.0.0.1:0\"".to_owned()),
+            ("gateway.lanes".to_owned(), "1".to_owned()),
+            ("stream.max_bytes".to_owned(), "\"1GiB\"".to_owned()),
+        ];
+        for (key, value) in &self.settings {
+            sections.retain(|(known, _)| known != key);
+            sections.push((key.clone(), value.clone()));
+        }
+        let mut text = String::new();
+        for (key, value) in sections {
+            writeln!(text, "{key} = {value}").unwrap();
+        }
+        text
     }
 }
 

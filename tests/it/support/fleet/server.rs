@@ -26,8 +26,8 @@ impl Nats {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let store = folder.join("store");
         let config = format!(
-            "listen: \"{address}\"\nmax_payload: {max_payload}\n\
-             jetstream {{ store_dir: {store:?} }}\n"
+            "listen: \"{address}\"\nmax_payload: {max_payload}\njetstream {{ store_dir: \"{}\" }}\n",
+            store.display()
         );
         std::fs::write(folder.join("nats.conf"), config).unwrap();
         let folder = folder.to_owned();

@@ -1,0 +1,106 @@
+//! Whether this process reaches NATS: true only while every one of its connections stands.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_nats::Event;
+
+use crate::telemetry::metrics::NATS_CONNECTED;
+
+/// Connections of this process: how many there are, and how many stand.
+static LINKS: Mutex<Links> = Mutex::new(Links { open: 0, up: 0 });
+
+#[derive(Debug)]
+struct Links {
+    open: u32,
+    up: u32,
+}
+
+impl Links {
+    fn show(&self) {
+        let all = self.open > 0 && self.up == self.open;
+        metrics::gauge!(NATS_CONNECTED.name).set(f64::from(u8::from(all)));
+    }
+}
+
+/// One connection. It counts until it is dropped.
+#[derive(Debug)]
+pub(super) struct Link {
+    label: String,
+    up: Mutex<bool>,
+}
+
+impl Link {
+    /// A connection that is not there yet; `label` names it in the log.
+    pub(super) fn new(label: String) -> Self {
+        let mut links = links();
+        links.open += 1;
+        links.show();
+        let up = Mutex::new(false);
+        Self { label, up }
+    }
+
+    /// The library's word on it.
+    pub(super) fn on_event(&self, event: &Event) {
+        let connection = &self.label;
+        match event {
+            Event::Connected => {
+                self.set(true);
+                tracing::info!(connection, "connected to NATS");
+            }
+            Event::Disconnected => {
+                self.set(false);
+                tracing::warn!(connection, "lost the connection to NATS");
+            }
+            // Asked for: the end of a process.
+            Event::Draining | Event::Closed => tracing::debug!(connection, "the connection ends"),
+            event => tracing::warn!(connection, "NATS says: {event}"),
+        }
+    }
+
+    fn set(&self, up: bool) {
+        let mut mine = self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *mine, up);
+        let mut links = links();
+        links.up = links.up + u32::from(up) - u32::from(before);
+        links.show();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.set(false);
+        let mut links = links();
+        links.open -= 1;
+        links.show();
+    }
+}
+
+fn links() -> MutexGuard<'static, Links> {
+    LINKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts() -> (u32, u32) {
+        let links = links();
+        (links.open, links.up)
+    }
+
+    #[test]
+    fn a_process_is_connected_while_all_its_connections_are() {
+        let (a, b) = (Link::new("a".to_owned()), Link::new("b".to_owned()));
+        a.on_event(&Event::Connected);
+        a.on_event(&Event::Connected);
+        assert_eq!(counts(), (2, 1));
+        b.on_event(&Event::Connected);
+        assert_eq!(counts(), (2, 2));
+        a.on_event(&Event::Disconnected);
+        assert_eq!(counts(), (2, 1));
+        drop(a);
+        assert_eq!(counts(), (1, 1));
+        drop(b);
+        assert_eq!(counts(), (0, 0));
+    }
+}

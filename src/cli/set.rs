@@ -1,0 +1,142 @@
+//! `set`: changes what the whole fleet shares, in its topology.
+
+use anyhow::{Result, bail, ensure};
+use clap::{Args, ValueEnum};
+
+use super::{
+    operator::{ATTEMPTS, reach, state},
+    say,
+};
+use crate::{
+    broker::bucket::KvError,
+    config::Config,
+    subject::TOPOLOGY,
+    wire::{self, topology::Topology},
+};
+
+/// Options of `set`.
+#[derive(Args)]
+pub(super) struct SetOptions {
+    /// What to change
+    #[arg(value_name = "KEY")]
+    key: Key,
+    /// Events with commas between them, or "" for none; a number of shards
+    #[arg(value_name = "VALUE")]
+    value: String,
+}
+
+/// Keys of the topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Key {
+    /// Events forwarded; "": all
+    Allow,
+    /// Events never forwarded. READY and RESUMED always are
+    Deny,
+    /// How many shards the bot runs
+    Shards,
+}
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  shardfleet set deny TYPING_START,PRESENCE_UPDATE
+  shardfleet set deny ''                          forward everything again
+
+Every gateway follows within a second; no process is started anew.";
+
+pub(super) async fn run(config: &Config, options: &SetOptions) -> Result<()> {
+    let broker = reach(config, "shardfleet set").await?;
+    let state = state(&broker).await?;
+    for _ in 0..ATTEMPTS {
+        let Some(entry) = state.get(TOPOLOGY).await? else {
+            bail!("there is no topology yet: a coordinator writes it once it leads");
+        };
+        let before: Topology = wire::decode(&entry.value)?;
+        let after = changed(&before, options.key, &options.value)?;
+        if after == before {
+            return say("it is so already\n");
+        }
+        match state
+            .update(TOPOLOGY, wire::encode(&after), entry.revision)
+            .await
+        {
+            Ok(_) => return say(&told(&after)),
+            // Somebody else was faster: what stands now is looked at anew.
+            Err(KvError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bail!("others change the topology all the time: try again")
+}
+
+fn told(topology: &Topology) -> String {
+    let list = |events: &[String], none: &str| match events {
+        [] => none.to_owned(),
+        events => events.join(", "),
+    };
+    let allow = list(&topology.allow, "all events");
+    let deny = list(&topology.deny, "none");
+    format!("the fleet forwards {allow}; never: {deny}\n")
+}
+
+fn changed(topology: &Topology, key: Key, value: &str) -> Result<Topology> {
+    let mut topology = topology.clone();
+    match key {
+        Key::Allow => topology.allow = events(value)?,
+        Key::Deny => topology.deny = events(value)?,
+        Key::Shards => {
+            let runs = topology.layout.shards;
+            ensure!(
+                value.parse() == Ok(runs),
+                "the fleet runs {runs} shards, and this release cannot change that while it runs: all \
+                 sessions would begin anew. Start a second fleet with another fleet.name and \
+                 fleet.shards = {value} beside it, and end this one"
+            );
+        }
+    }
+    Ok(topology)
+}
+
+fn events(value: &str) -> Result<Vec<String>> {
+    let names = value
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    let letter = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let mut events = Vec::new();
+    for name in names {
+        ensure!(
+            name.chars().all(letter),
+            "{name:?} is not the name of an event, such as MESSAGE_CREATE"
+        );
+        if !events.iter().any(|known| known == name) {
+            events.push(name.to_owned());
+        }
+    }
+    Ok(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Layout;
+
+    #[test]
+    fn the_choice_of_events_changes_and_the_cut_does_not() {
+        let topology = Topology {
+            v: 1,
+            layout: Layout {
+                generation: 1,
+                shards: 4,
+                group_size: 2,
+            },
+            allow: Vec::new(),
+            deny: vec!["A".to_owned()],
+        };
+        let after = changed(&topology, Key::Deny, "TYPING_START, B,B").unwrap();
+        assert_eq!(after.deny, ["TYPING_START", "B"]);
+        assert!(changed(&after, Key::Deny, "").unwrap().deny.is_empty());
+        assert!(changed(&topology, Key::Allow, "message_create").is_err());
+        assert_eq!(changed(&topology, Key::Shards, "4").unwrap(), topology);
+        assert!(changed(&topology, Key::Shards, "8").is_err());
+    }
+}
