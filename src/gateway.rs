@@ -4,6 +4,7 @@ pub mod ask;
 pub mod assign;
 pub mod buffer;
 pub mod claims;
+pub mod command;
 pub mod drain;
 pub mod forward;
 pub mod gauge;
@@ -15,6 +16,7 @@ pub mod lane;
 pub mod metrics;
 pub mod pace;
 pub mod peek;
+pub mod reach;
 pub mod session;
 pub mod shard;
 pub mod socket;
@@ -78,6 +80,7 @@ pub async fn run(
     // Ends with the supervisor, not with the order to drain.
     let gathering = CancellationToken::new();
     let roster = Roster::gather(&broker, gathering.clone()).await?;
+    command::route::route(broker.clone(), topology.clone(), gathering.clone()).await?;
     let leases = Bucket::open(&broker, &names.lease_bucket()).await?;
     let asked = CancellationToken::new();
     drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;

@@ -13,6 +13,8 @@ pub const TOPOLOGY: &str = "topology";
 pub const LEDGER: &str = "identify";
 /// Why the whole fleet stands still, in the state bucket.
 pub const HALT: &str = "halt";
+/// The queue group of the gateways that pass commands on.
+pub const GATEWAYS: &str = "gateways";
 /// The event name of an announced loss.
 pub const GAP_EVENT: &str = "FLEET_GAP";
 
@@ -68,6 +70,16 @@ impl Names {
     /// Where shards ask for leave to IDENTIFY.
     pub fn identify(&self) -> String {
         format!("fleet.{}.identify", self.fleet)
+    }
+
+    /// Where a shard takes commands: `fleet.discord.command.<shard>`.
+    pub fn command(&self, shard: ShardId) -> String {
+        format!("fleet.{}.command.{shard}", self.fleet)
+    }
+
+    /// Where the fleet takes commands for whichever shard has their guild, and presences for all.
+    pub fn commands(&self) -> String {
+        format!("fleet.{}.command", self.fleet)
     }
 
     /// Where the coordinators tell that one of them leads anew.
@@ -127,6 +139,8 @@ mod tests {
         assert_eq!(names.stream(0, 1), "DISCORD");
         assert_eq!(names.stream(3, 4), "DISCORD_3");
         assert_eq!(names.identify(), "fleet.discord.identify");
+        assert_eq!(names.command(ShardId(5)), "fleet.discord.command.5");
+        assert_eq!(names.commands(), "fleet.discord.command");
         assert_eq!(names.status("a"), "fleet.discord.status.a");
         assert_eq!(names.drain("a"), "fleet.discord.drain.a");
         assert_eq!(names.lease_bucket(), "discord_lease");

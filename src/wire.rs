@@ -3,6 +3,7 @@
 //! Every control message and KV value carries `v`. A release reads its own version and the one
 //! before it, so that two releases work side by side while a fleet is upgraded.
 
+pub mod command;
 pub mod drain;
 pub mod event;
 pub mod identify;

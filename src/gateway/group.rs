@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ask::Asking,
     buffer::Budget,
+    command::Commands,
     forward::{self, Outlet, Publisher},
     gauge::Gauges,
     keep,
@@ -157,7 +158,7 @@ impl Stay {
             crate::backoff::Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
         loop {
             match self.open_shard(id, &stop).await {
-                Ok(open) => return open.run().await,
+                Ok(open) => return Box::pin(open.run()).await,
                 Err(error) => tracing::warn!(shard = %id, "shard {id} cannot begin yet: {error:#}"),
             }
             let delay = pause.next(&mut rand::rng()) + jitter();
@@ -190,6 +191,9 @@ impl Stay {
         let asking = Asking::open(&tools.broker, id, shards, process)
             .await
             .context("cannot ask for leave")?;
+        let commands = Commands::open(&tools.broker, id, shards, shared.twilight.intents())
+            .await
+            .context("cannot listen for commands")?;
 
         let gauge = shared.gauges.add(id);
         let (queue, waiting) = mpsc::unbounded_channel();
@@ -219,6 +223,7 @@ impl Stay {
             held: self.held.clone(),
             leader: tools.leader.clone(),
             asking,
+            commands,
             sink,
             points,
             stop: stop.clone(),

@@ -61,7 +61,7 @@ pub fn begin() {
     for reason in GapReason::ALL {
         counter!(GAPS.name, "reason" => reason.as_str()).increment(0);
     }
-    for result in ["accepted", "refused"] {
+    for result in ["accepted", "limited", "malformed", "no_session"] {
         counter!(COMMANDS.name, "op" => "other", "result" => result).increment(0);
     }
 }

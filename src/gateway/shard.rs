@@ -7,6 +7,7 @@
 mod connection;
 mod frames;
 pub mod intake;
+mod upstream;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use twilight_gateway::Config;
 use self::intake::Intake;
 use super::{
     ask::Asking,
+    command::Commands,
     keep::KeepClock,
     pace::Pace,
     socket::{Polled, Socket, valid},
@@ -56,6 +58,8 @@ pub struct Shard {
     pub leader: watch::Receiver<u64>,
     /// Its leave to IDENTIFY.
     pub asking: Asking,
+    /// What workers want sent.
+    pub commands: Commands,
     /// Where events go.
     pub sink: Sink,
     /// Resume points for its key.
@@ -145,6 +149,9 @@ impl Run {
             }
             self.make_room(now);
             self.connect(now);
+            if let Some(end) = self.upstream(now).await {
+                return end;
+            }
             self.shard.asking.ask();
             self.show();
             self.keep_point(now);
@@ -177,6 +184,7 @@ impl Run {
         let open = now >= self.pace.open_from().max(self.poll_from);
         let Shard {
             asking,
+            commands,
             leader,
             held,
             topology,
@@ -185,6 +193,8 @@ impl Run {
             ..
         } = &mut self.shard;
         let connected = self.socket.is_some();
+        // What waits while a full buffer is read slowly is looked at with it.
+        let free = commands.is_empty();
         let watched = held.clone();
         let socket = self.socket.as_mut().filter(|_| open);
         let polled = pin!(async {
@@ -203,6 +213,7 @@ impl Run {
             Some(answer) = asking.answers.next() => {
                 if asking.on_answer(&answer) { Wake::Leave } else { Wake::Other }
             }
+            () = commands.heard(), if free => Wake::Other,
             Ok(()) = leader.changed() => {
                 asking.on_leader();
                 Wake::Other
@@ -276,6 +287,8 @@ impl Run {
             .borrow()
             .map(|held| now + held.until.since(boottime));
         let gate = (self.pace.open_from() > now).then(|| self.pace.open_from());
+        // Those that wait go on with the next look around.
+        let commands = (!self.shard.commands.is_empty()).then_some(now);
         let room = (self.poll_from > now).then(|| now + LOOK_FOR_ROOM);
         // Without a socket it looks for room, or for a URL; with one, at its limits.
         let soon = now + LOOK_AGAIN;
@@ -290,7 +303,7 @@ impl Run {
         } else {
             soon
         });
-        let wakes = [asking, until, gate, room, limit, keep];
+        let wakes = [asking, until, gate, commands, room, limit, keep];
         wakes
             .into_iter()
             .flatten()

@@ -9,8 +9,8 @@ use std::{
 use futures_util::Stream;
 use tokio::sync::watch;
 use twilight_gateway::{
-    CloseFrame, Config, ConfigBuilder, Message, Session, Shard, ShardId, ShardState,
-    error::ReceiveMessageError,
+    CloseFrame, CommandRatelimiter, Config, ConfigBuilder, Message, Session, Shard, ShardId,
+    ShardState, error::ReceiveMessageError,
 };
 
 use super::{ask::Slot, track};
@@ -82,6 +82,16 @@ impl Socket {
     /// Asks for a close that keeps the session.
     pub fn close(&self) {
         self.shard.close(CloseFrame::RESUME);
+    }
+
+    /// Hands a command over; it goes out with the next poll, while there is a session.
+    pub fn send(&self, json: String) {
+        self.shard.send(json);
+    }
+
+    /// How many commands twilight would let through at once; none without a connection.
+    pub fn commands_left(&self) -> Option<u8> {
+        self.shard.ratelimiter().map(CommandRatelimiter::available)
     }
 
     /// Where twilight says it stands.

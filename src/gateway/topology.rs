@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::reach;
 use crate::{
     broker::bucket::Bucket,
     config::{Config, Shards},
@@ -43,13 +44,15 @@ pub async fn follow(
         }
     };
     warn_of_differences(config, &first);
+    warn_of_silence(config, &first);
     let (sender, receiver) = watch::channel(Arc::new(first));
-    let shutdown = shutdown.clone();
+    let (shutdown, config) = (shutdown.clone(), config.clone());
     tokio::spawn(async move {
         while let Some(Some(entry)) = shutdown.run_until_cancelled(entries.next()).await {
             match entry.map(|entry| wire::decode::<Topology>(&entry.value)) {
                 Some(Ok(topology)) => {
                     let topology = Arc::new(topology);
+                    warn_of_silence(&config, &topology);
                     sender.send_if_modified(|known| {
                         let changed = *known != topology;
                         known.clone_from(&topology);
@@ -62,6 +65,17 @@ pub async fn follow(
         }
     });
     Ok(Some(receiver))
+}
+
+/// Somebody waits for an event that the intents never deliver.
+fn warn_of_silence(config: &Config, topology: &Topology) {
+    for (event, intents) in reach::out_of_reach(&topology.allow, config.discord.intents.0) {
+        tracing::warn!(
+            event,
+            "fleet.allow names {event}, which Discord never sends without the intent {intents}: \
+             add it to discord.intents, or leave the event out"
+        );
+    }
 }
 
 /// Keys of `[fleet]` seed the topology once; a file that says otherwise later is not obeyed.

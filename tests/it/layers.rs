@@ -55,6 +55,8 @@ const PURE: &[&str] = &[
     "gateway/assign.rs",
     "gateway/peek.rs",
     "gateway/buffer.rs",
+    "gateway/command/limits.rs",
+    "gateway/reach.rs",
     "gateway/holders.rs",
     "coordinator/buckets.rs",
     "coordinator/buckets/",

@@ -1,7 +1,9 @@
 //! The whole, from outside: real processes, real nats-servers, real signals.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod choice;
 mod cli;
+mod commands;
 mod config;
 mod failover;
 mod glance;
@@ -21,3 +23,4 @@ mod stream;
 mod support;
 mod tether;
 mod tls;
+mod wire;

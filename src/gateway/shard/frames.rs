@@ -50,11 +50,16 @@ impl Run {
             return;
         };
         match head.op {
-            peek::DISPATCH => match self.intake.dispatch(text, now) {
-                Take::Began => self.pace.new_session(),
-                Take::Dropped => self.keep.dropped(),
-                Take::Queued => {}
-            },
+            peek::DISPATCH => {
+                if head.t == Some("RATE_LIMITED") {
+                    self.shard.commands.rate_limited(&text, now);
+                }
+                match self.intake.dispatch(text, now) {
+                    Take::Began => self.pace.new_session(),
+                    Take::Dropped => self.keep.dropped(),
+                    Take::Queued => {}
+                }
+            }
             peek::INVALID_SESSION if peek::resumable(&text) => self.pace.invalid(&mut self.rng),
             peek::INVALID_SESSION => {
                 self.intake.lose(GapReason::SessionInvalidated);

@@ -1,0 +1,42 @@
+// A bot on @discordjs/core whose gateway is a fleet: answers /commands, and counts messages.
+//
+//   NATS_URL=… DISCORD_TOKEN=… node bot.js
+
+import { Client, GatewayDispatchEvents, MessageFlags } from "@discordjs/core";
+import { REST } from "@discordjs/rest";
+import { FleetGateway } from "./fleet.js";
+
+const api = process.env.DISCORD_API;
+const rest = new REST({ version: "10", ...(api && { api }) }).setToken(process.env.DISCORD_TOKEN);
+const gateway = await FleetGateway.connect();
+const client = new Client({ rest, gateway });
+let asked = false;
+
+client.on(GatewayDispatchEvents.MessageCreate, async ({ data: message, shardId }) => {
+  console.log("MESSAGE_CREATE", message.id, message.content.length, "characters");
+  if (message.guild_id && !asked) {
+    // Once, to show the way upstream: op 43 by the shard of this guild.
+    asked = true;
+    const reply = await gateway.send(shardId, {
+      op: 43,
+      d: { guild_id: message.guild_id, fields: ["status"] },
+    });
+    console.log("command", JSON.stringify(reply));
+  }
+});
+
+client.on(GatewayDispatchEvents.InteractionCreate, async ({ data: interaction, api }) => {
+  console.log("INTERACTION_CREATE", interaction.id);
+  try {
+    // Within three seconds, or Discord has forgotten it.
+    await api.interactions.reply(interaction.id, interaction.token, {
+      content: "pong",
+      flags: MessageFlags.Ephemeral,
+    });
+    console.log("answered", interaction.id);
+  } catch (error) {
+    console.log("not answered", interaction.id, error.message);
+  }
+});
+
+await gateway.run();

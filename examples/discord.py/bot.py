@@ -1,0 +1,46 @@
+"""A bot on discord.py whose gateway is a fleet: answers /commands, and counts messages.
+
+    NATS_URL=… DISCORD_TOKEN=… python bot.py
+"""
+
+import asyncio
+import json
+import os
+
+import discord
+
+import fleet
+
+intents = discord.Intents.default()
+bot = discord.Client(intents=intents, chunk_guilds_at_startup=False)
+asked = False
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+@bot.event
+async def on_message(message):
+    global asked
+    say("MESSAGE_CREATE", message.id, len(message.content), "bytes")
+    if message.guild and not asked:
+        # Once, to show the way upstream: op 43 by the shard of this guild.
+        asked = True
+        reply = await bot.upstream.send(43, {"guild_id": str(message.guild.id), "fields": ["status"]})
+        say("command", json.dumps(reply))
+
+
+@bot.event
+async def on_interaction(interaction):
+    say("INTERACTION_CREATE", interaction.id)
+    try:
+        # Within three seconds, or Discord has forgotten it.
+        await interaction.response.send_message("pong", ephemeral=True)
+        say("answered", interaction.id)
+    except Exception as error:
+        say("not answered", interaction.id, type(error).__name__, error)
+
+
+if __name__ == "__main__":
+    asyncio.run(fleet.run(bot, os.environ["DISCORD_TOKEN"]))

@@ -1,0 +1,78 @@
+// A worker: a durable consumer that any number of these programs share, and a command upstream.
+//
+//   node worker.js                          reads events for ever
+//   node worker.js --command '{"op":43,…}'  sends one command, and tells the fleet's answer
+//
+// Run it as often as you like: each event goes to one of them. Kill one with -9: what it had not
+// acknowledged goes to the others after ACK_WAIT. An event may come twice, and is skipped never.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { connect, nanos } from "@nats-io/transport-node";
+
+const ACK_WAIT = 10_000; // ms that an event may take
+
+const { values: options } = parseArgs({
+  options: {
+    filter: { type: "string", default: "discord.*.MESSAGE_CREATE" },
+    durable: { type: "string", default: "example-javascript" },
+    command: { type: "string" },
+  },
+});
+
+// The event's own bytes: one that was too large for NATS is compressed.
+async function body(msg) {
+  if (msg.headers?.get("Content-Encoding") !== "zstd") return msg.data;
+  const { zstdDecompressSync } = await import("node:zlib"); // Node 22.15 and later
+  return zstdDecompressSync(msg.data);
+}
+
+async function handle(msg) {
+  const event = msg.subject.split(".").at(-1);
+  const data = JSON.parse(Buffer.from(await body(msg)).toString());
+  if (event === "FLEET_GAP") {
+    // Events are missing before this one: drop what you know of the shard's guilds.
+    console.error(`gap: ${data.reason} after ${data.session}:${data.last_seq}`);
+  }
+  // Nats-Msg-Id is unique: whatever you do with an event, do it once for each of these.
+  console.log(`${msg.headers.get("Nats-Msg-Id")} ${msg.subject}`);
+}
+
+async function work(nc) {
+  const manager = await jetstreamManager(nc);
+  await manager.consumers.add("DISCORD", {
+    durable_name: options.durable,
+    filter_subject: options.filter,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: nanos(ACK_WAIT),
+    max_ack_pending: 10_000,
+  });
+  const consumer = await jetstream(nc).consumers.get("DISCORD", options.durable);
+  for await (const msg of await consumer.consume()) {
+    await handle(msg);
+    msg.ack(); // after the work, never before it
+  }
+}
+
+async function command(nc) {
+  for (;;) {
+    const answer = await nc.request("fleet.discord.command", options.command, { timeout: 10_000 });
+    const reply = answer.json();
+    console.log(JSON.stringify(reply));
+    if (reply.kind !== "refused") return 0;
+    if (reply.retry_after_ms === undefined) return 1;
+    await sleep(reply.retry_after_ms);
+  }
+}
+
+const nc = await connect({
+  servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222",
+  maxReconnectAttempts: -1,
+});
+if (options.command) {
+  process.exitCode = await command(nc);
+  await nc.close();
+} else {
+  await work(nc);
+}

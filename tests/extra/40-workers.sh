@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The examples are programs that work: workers in three languages and two bridges, each against a fleet
+# on the simulator. Needs python3 with pip, and node with npm.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --bins --examples
+target=${CARGO_TARGET_DIR:-$root/target}/debug
+nats=${NATS_SERVER:-$root/.tools/bin/nats-server}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps \
+  -r "$root/examples/python/requirements.txt"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check \
+  -r "$root/examples/discord.py/requirements.txt"
+for example in javascript discord.js; do
+  cp -r "$root/examples/$example" "$work/$example"
+  rm -rf "$work/$example/node_modules"
+  (cd "$work/$example" && npm ci --silent --no-fund --no-audit)
+done
+"$work/venv/bin/python" "$here/workers/prove.py" "$target/shardfleet" "$nats" "$target/examples" "$work"
