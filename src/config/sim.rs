@@ -95,7 +95,7 @@ pub struct SimOptions {
     /// Guilds and traffic follow from this number; session ids are new in every run
     #[arg(long, default_value_t = SimOptions::default().seed, help_heading = "World")]
     pub seed: u64,
-    /// What happens when, as TOML: [[step]] with `at`, perhaps `every`, and `fault`, `event` or
+    /// What happens when, as TOML: `[[step]]` with `at`, perhaps `every`, and `fault`, `event` or
     /// `events_per_second`
     #[arg(long, value_name = "FILE", help_heading = "World")]
     pub script: Option<PathBuf>,
