@@ -40,7 +40,7 @@ async fn up_brings_its_own_server_and_says_where_things_are() {
     .await;
     let (code, html) = get(&format!("{page}/")).await;
     assert!(
-        code == 200 && html.contains("<title>discord</title>"),
+        code == 200 && html.contains("<title>discord · shardfleet</title>"),
         "{html}"
     );
     up.signal(Signal::TERM);
