@@ -61,7 +61,7 @@ pub async fn run(
 
     let shared = Arc::new(Shared {
         process: board.process(),
-        twilight: twilight(&config)?,
+        twilight: Arc::new(twilight(&config)?),
         gateway_url: url::watch(&config.discord, shutdown.clone()),
         topology: topology.clone(),
         budget: Budget::new(config.gateway.buffer.0),

@@ -35,7 +35,7 @@ pub struct Shared {
     /// The process's name.
     pub process: String,
     /// twilight's configuration.
-    pub twilight: twilight_gateway::Config,
+    pub twilight: Arc<twilight_gateway::Config>,
     /// Where a session is begun.
     pub gateway_url: watch::Receiver<Option<Arc<str>>>,
     /// How the fleet is cut.
@@ -217,7 +217,7 @@ impl Stay {
         };
         let runner = Shard {
             id,
-            config: Arc::new(shared.twilight.clone()),
+            config: Arc::clone(&shared.twilight),
             gateway_url: shared.gateway_url.clone(),
             topology: shared.topology.clone(),
             held: self.held.clone(),

@@ -120,19 +120,15 @@ impl Outlet {
 
     /// The message as it fits the server: as it is, compressed, or else the word that it is lost.
     pub fn fit(&mut self, message: &Message) -> Outgoing {
-        let limit = self
-            .broker
-            .client
-            .server_info()
-            .max_payload
-            .saturating_sub(HEADER_ROOM);
+        // The client's own figure: a copy of all that the server said would be made for each event.
+        let limit = self.broker.client.max_payload().saturating_sub(HEADER_ROOM);
         let (id, payload) = (message.id(), message.payload());
         let event = match &message.body {
             Body::Event { name, .. } => Arc::clone(name),
             Body::Gap(_) => Arc::from(GAP_EVENT),
         };
         let subject = self.subject(&event);
-        // Not connected yet: nothing is known of a limit, and the publish waits anyway.
+        // A server that takes hardly more than headers says so itself.
         if payload.len() <= limit || limit == 0 {
             return Outgoing {
                 id,
@@ -182,7 +178,7 @@ impl Outlet {
 
     /// Sends a batch. Nothing is known of the outcome before the one answer.
     pub async fn publish(&self, batch: &[Outgoing], attempt: u64, expected: u64) {
-        let name = format!("{}-{attempt}", self.token());
+        let name = (batch.len() > 1).then(|| format!("{}-{attempt}", self.token()));
         for (index, message) in batch.iter().enumerate() {
             let last = index + 1 == batch.len();
             let mut headers = message.headers();
@@ -191,7 +187,7 @@ impl Outlet {
                 headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected);
                 headers.insert(EXPECTED_SUBJECT, self.filter.as_str());
             }
-            if batch.len() > 1 {
+            if let Some(name) = &name {
                 headers.insert(BATCH_ID, name.as_str());
                 headers.insert(BATCH_SEQUENCE, HeaderValue::from(index as u64 + 1));
                 if last {
