@@ -127,10 +127,17 @@ impl Publisher {
         }
     }
 
+    fn acked(&self, sent_at: Instant, count: usize) -> usize {
+        self.meters.acked(clock::now() - sent_at);
+        count
+    }
+
     /// Sees messages from the front of the batch into the stream: how many of them.
     async fn store(&mut self, flight: &mut Flight, batch: &Batch) -> Result<usize, End> {
         let mut out = batch.out();
-        let mut step = flight.step(clock::now());
+        let sent_at = clock::now();
+        self.meters.sent(batch.waited(sent_at));
+        let mut step = flight.step(sent_at);
         loop {
             if !self
                 .held
@@ -140,8 +147,8 @@ impl Publisher {
                 return Err(End::LeaseLost);
             }
             step = match step {
-                Step::Done => return Ok(out.len()),
-                Step::Part(count) => return Ok(count),
+                Step::Done => return Ok(self.acked(sent_at, out.len())),
+                Step::Part(count) => return Ok(self.acked(sent_at, count)),
                 Step::Usurped => return Err(End::Usurped),
                 Step::Publish { attempt, expected } => {
                     if flight.retries() > 0 {

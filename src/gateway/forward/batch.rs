@@ -1,9 +1,12 @@
 //! What goes to the stream together.
 
+use std::time::Duration;
+
 use super::{
     message::Message,
     outlet::{Outgoing, Outlet},
 };
+use crate::clock::Instant;
 
 /// Bytes that one batch gathers at most: what the server stages for it in memory.
 const MAX_BYTES: usize = 1 << 20;
@@ -31,6 +34,12 @@ impl Batch {
         let rest = self.messages.split_off(count);
         self.bytes = rest.iter().map(|message| message.body.size()).sum();
         std::mem::replace(&mut self.messages, rest)
+    }
+
+    /// How long its oldest message has waited.
+    pub fn waited(&self, now: Instant) -> Duration {
+        let oldest = self.messages.first();
+        oldest.map_or(Duration::ZERO, |message| now - message.read_at)
     }
 
     /// True if one more may join.
