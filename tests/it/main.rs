@@ -3,6 +3,7 @@
 
 mod choice;
 mod cli;
+mod cluster;
 mod commands;
 mod config;
 mod failover;
