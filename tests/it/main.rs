@@ -10,6 +10,7 @@ mod failover;
 mod glance;
 mod halt;
 mod handover;
+mod identify;
 mod interruptions;
 mod layers;
 mod manual;

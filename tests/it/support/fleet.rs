@@ -5,11 +5,13 @@ pub(crate) mod discord;
 pub(crate) mod folder;
 pub(crate) mod judge;
 pub(crate) mod member;
-mod plan;
+pub(crate) mod plan;
 mod server;
 mod tls;
 pub(crate) mod wait;
 mod watch;
+
+pub(crate) use self::watch::State;
 
 use std::{path::Path, time::Duration};
 

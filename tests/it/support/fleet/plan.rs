@@ -138,7 +138,11 @@ impl Plan {
             format!("--events-per-second={}", self.events_per_second),
             "--guilds-per-shard=2".to_owned(),
         ];
-        flags.extend(self.flags.iter().cloned());
+        for flag in &self.flags {
+            let key = flag.split('=').next();
+            flags.retain(|known| known.split('=').next() != key);
+            flags.push(flag.clone());
+        }
         flags
     }
 

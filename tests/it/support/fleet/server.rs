@@ -170,7 +170,7 @@ impl Node {
         let mut text = format!(
             "server_name: {name}\nlisten: \"{address}\"\nhttp: \"{monitor}\"\n\
              max_payload: {payload}\njetstream {{ store_dir: \"{store}\" }}\n\
-             lame_duck_grace_period: \"1s\"\nlame_duck_duration: \"30s\"\n"
+             lame_duck_grace_period: \"10s\"\nlame_duck_duration: \"30s\"\n"
         );
         if routes.len() > 1 {
             // Who comes by wires must not hear of a way around them.
