@@ -92,9 +92,17 @@ pub struct SimOptions {
     /// Traffic of a bot that asked for presences: 93 % are presence updates (needs the intent)
     #[arg(long, help_heading = "World")]
     pub presences: bool,
-    /// Guilds and traffic follow from this number; session ids are new in every run
-    #[arg(long, default_value_t = SimOptions::default().seed, help_heading = "World")]
-    pub seed: u64,
+    /// Everything that a session is sent follows from this number, session ids too: a client of an earlier
+    /// run can resume in this one. Without it guilds and traffic are those of 1, session ids are new in
+    /// every run
+    #[arg(long, help_heading = "World")]
+    pub seed: Option<u64>,
+    /// For load: write this many bodies a session (32 unless given), then send them over and over with a
+    /// new sequence and id. zstd-stream becomes a frame or two a message, compressed beforehand; 0 writes
+    /// every event anew
+    #[arg(long, value_name = "BODIES", num_args = 0..=1, require_equals = true, default_value_t = 0,
+          default_missing_value = "32", hide_default_value = true, help_heading = "World")]
+    pub pre_encoded: u32,
     /// What happens when, as TOML: `[[step]]` with `at`, perhaps `every`, and `fault`, `event` or
     /// `events_per_second`
     #[arg(long, value_name = "FILE", help_heading = "World")]
@@ -189,7 +197,8 @@ impl Default for SimOptions {
             events_per_second: 2000,
             guilds_per_shard: 8,
             presences: false,
-            seed: 1,
+            seed: None,
+            pre_encoded: 0,
             script: None,
             extra_keys: false,
             heartbeat_interval_ms: 41_250,
@@ -209,6 +218,13 @@ impl Default for SimOptions {
             split_zlib: false,
             record_limit: 20_000_000,
         }
+    }
+}
+
+impl SimOptions {
+    /// What guilds and traffic follow from.
+    pub fn world_seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
     }
 }
 

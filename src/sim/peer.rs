@@ -16,6 +16,7 @@ use super::frame::Command;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
 use super::outbox::Outbox;
+use super::payload::Payload;
 use super::refusal::Refusal;
 use super::registry::{CLOSED_BY_CLIENT, Shared};
 use super::session::Batch;
@@ -274,7 +275,7 @@ impl Peer {
 
     pub(super) fn say(&mut self, payload: &'static str) -> Result<(), End> {
         self.outbox
-            .push(&Bytes::from_static(payload.as_bytes()))
+            .push(&Payload::plain(Bytes::from_static(payload.as_bytes())))
             .map_err(|_| End::Dropped)
     }
 

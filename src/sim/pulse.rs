@@ -82,7 +82,7 @@ fn raid(hub: &Hub, session: &Shared, raids: &[(Shards, u64)], scratch: &mut Stri
     let due = raids.iter().filter(|(shards, _)| shards.has(shard));
     let due: u64 = due.map(|(_, due)| due).sum();
     let intents = session.identity.intents;
-    session.traffic.focus_first();
+    session.asked.focus_first();
     for _ in 0..due {
         for event in [
             Event::GuildMemberAdd,
@@ -91,22 +91,19 @@ fn raid(hub: &Hub, session: &Shared, raids: &[(Shards, u64)], scratch: &mut Stri
         ] {
             if event.allowed(intents) {
                 hub.dispatch(&mut session, event, scratch, |session, out| {
-                    session.traffic.write(event, out);
+                    session.asked.write(event, out);
                 });
             }
         }
     }
-    session.traffic.focus(None);
+    session.asked.focus(None);
 }
 
 fn happen(hub: &Hub, session: &Shared, count: u64, scratch: &mut String) {
     let mut session = session.lock();
     for _ in 0..count {
-        let Some(event) = session.traffic.choose() else {
+        if !hub.flow(&mut session, scratch) {
             return;
-        };
-        hub.dispatch(&mut session, event, scratch, |session, out| {
-            session.traffic.write(event, out);
-        });
+        }
     }
 }

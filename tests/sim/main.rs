@@ -12,6 +12,8 @@ mod refusals;
 #[cfg(test)]
 mod rest;
 #[cfg(test)]
+mod seed;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod twilight;

@@ -31,7 +31,17 @@ async fn run(mut shard: Shard, got: tokio::sync::mpsc::UnboundedSender<(String, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twilight_loses_nothing_whatever_happens() {
-    let sim = Sim::start("--shards 4 --events-per-second 1000 --heartbeat-interval-ms 1000").await;
+    loses_nothing("").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twilight_reads_what_was_encoded_beforehand() {
+    loses_nothing("--pre-encoded").await;
+}
+
+async fn loses_nothing(flags: &str) {
+    let flags = format!("--shards 4 --events-per-second 1000 --heartbeat-interval-ms 1000 {flags}");
+    let sim = Sim::start(&flags).await;
     let queue = InMemoryQueue::new(16, 1000, LIMIT, 1000);
     let config = ConfigBuilder::new("simulated".to_owned(), Intents::all())
         .proxy_url(format!("ws://{}", sim.address))
