@@ -95,6 +95,7 @@ mod refusal;
 mod registry;
 mod reply;
 mod rest;
+mod rhythm;
 mod sample;
 mod script;
 mod session;

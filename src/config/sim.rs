@@ -86,6 +86,10 @@ pub struct SimOptions {
     /// Dispatches a second in all, spread over the ready sessions; POST /sim/traffic changes it
     #[arg(long, default_value_t = SimOptions::default().events_per_second, help_heading = "World")]
     pub events_per_second: u32,
+    /// Length of a day in which --events-per-second is the mean: from 42 % at night, three hours after the
+    /// start, to 160 % in the evening, nineteen hours after it. 24h is a real one; 0s: always the same rate
+    #[arg(long, default_value_t = SimOptions::default().daily_rhythm, help_heading = "World")]
+    pub daily_rhythm: Span,
     /// Guilds of each shard; their ids obey `(guild_id >> 22) % num_shards`
     #[arg(long, default_value_t = SimOptions::default().guilds_per_shard, help_heading = "World")]
     pub guilds_per_shard: u32,
@@ -195,6 +199,7 @@ impl Default for SimOptions {
             shard_multiple: 1,
             disallow_intents: 0,
             events_per_second: 2000,
+            daily_rhythm: Span(Duration::ZERO),
             guilds_per_shard: 8,
             presences: false,
             seed: None,

@@ -11,6 +11,7 @@ use super::fault::Shards;
 use super::hub::Hub;
 use super::pace::Pace;
 use super::registry::Shared;
+use super::rhythm;
 use crate::clock;
 
 /// How often events are handed out.
@@ -24,7 +25,9 @@ const LOOK: u32 = 10;
 pub(super) async fn run(hub: Arc<Hub>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pace = Pace::new(clock::now());
+    let start = clock::now();
+    let day = hub.options.daily_rhythm.0;
+    let mut pace = Pace::new(start);
     let mut sessions: Vec<Arc<Shared>> = Vec::new();
     let (mut tick, mut turn) = (0_u32, 0_usize);
     let mut scratch = String::new();
@@ -57,7 +60,8 @@ pub(super) async fn run(hub: Arc<Hub>) {
         for session in sessions.iter().filter(|_| !raids.is_empty()) {
             raid(&hub, session, &raids, &mut scratch);
         }
-        let due = pace.due(hub.rate.load(Ordering::Relaxed), now);
+        let mean = hub.rate.load(Ordering::Relaxed);
+        let due = pace.due(rhythm::rate(mean, now.duration_since(start), day), now);
         if sessions.is_empty() {
             continue;
         }

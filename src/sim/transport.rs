@@ -164,7 +164,7 @@ mod tests {
         let mut sent = Vec::new();
         transport
             .encode(&Payload::plain(payload.clone()), |message| {
-                sent.push(message.into_data())
+                sent.push(message.into_data());
             })
             .unwrap();
         sent
