@@ -69,6 +69,8 @@ fn main() -> Result<(), Failure> {
         return Ok(());
     }
     let settings = Settings::read()?;
+    // reqwest brings no TLS provider of its own, and wants one even where nothing is encrypted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // One thread: the clients leave the other cores to the simulator.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -245,7 +247,7 @@ async fn open(address: &str, shard: u64, settings: &Settings) -> Result<TcpStrea
     } });
     let text = identify.to_string();
     // A final text frame, masked with zeros: what a client sends has to be masked.
-    let mut frame = vec![0x81, 0x80 | 126];
+    let mut frame = vec![0x81, 0x80 | 0x7E];
     frame.extend_from_slice(&u16::try_from(text.len())?.to_be_bytes());
     frame.extend_from_slice(&[0; 4]);
     frame.extend_from_slice(text.as_bytes());
@@ -285,12 +287,11 @@ impl Messages {
             self.header.push(*first);
             bytes = bytes.get(1..).unwrap_or_default();
             let length = match self.header.as_slice() {
-                [_, length @ 0..126] => Some(usize::from(*length)),
+                [_, length @ 0..=125] => Some(usize::from(*length)),
                 [_, 126, high, low] => Some(usize::from(u16::from_be_bytes([*high, *low]))),
-                [_, 127, a, b, c, d, e, f, g, h] => {
-                    let length = u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]);
-                    Some(usize::try_from(length).unwrap_or(usize::MAX))
-                }
+                [_, 127, long @ ..] => <[u8; 8]>::try_from(long)
+                    .ok()
+                    .map(|long| usize::try_from(u64::from_be_bytes(long)).unwrap_or(usize::MAX)),
                 _ => None,
             };
             if let Some(length) = length {
