@@ -58,7 +58,7 @@ soak: ## The model with many seeds: make soak SEEDS=1000
 
 .PHONY: bench-sim
 bench-sim: ## How much one simulator can send: make bench-sim SHARDS=1024 FLAGS=--pre-encoded
-	@cargo bench --locked --bench simulator
+	@ulimit -n "$$(ulimit -Hn)" && cargo bench --locked --bench simulator
 
 .PHONY: deny
 deny: ## Licenses and sources of dependencies, where cargo-deny is installed

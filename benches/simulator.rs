@@ -100,8 +100,8 @@ async fn measure(settings: &Settings) -> Result<(), Failure> {
     let (mut rate, mut ceiling) = (settings.rate, 0.0_f64);
     for _ in 0..MOST_STEPS {
         simulator.ask_for(rate).await?;
-        // The step before is still in the sockets.
-        sleep(Duration::from_secs(1)).await;
+        // The step before is still in the sockets; before the first, bodies have to be written.
+        sleep(Duration::from_secs(2)).await;
         let before = simulator.reading(&heard).await?;
         sleep(Duration::from_secs(settings.seconds)).await;
         let after = simulator.reading(&heard).await?;
@@ -163,8 +163,9 @@ impl Simulator {
             .args(["--session-start-total", &shards])
             // Nobody here sends heartbeats.
             .args(["--heartbeat-interval-ms", "3600000"])
-            // What bounds its memory: some 0.3 MiB a shard, and 32 bytes an event.
-            .args(["--replay-buffer", "400", "--guilds-per-shard", "4"])
+            // What bounds its memory: a quarter of a MiB a shard, and 32 bytes an event.
+            .args(["--replay-buffer", "250", "--replay-bytes", "262144"])
+            .args(["--guilds-per-shard", "4"])
             .args(settings.flags.split_whitespace())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -136,7 +136,8 @@ impl Peer {
         if matches!(&batch, Batch::Next(next) if next.is_empty())
             && session.loaded < session.identity.guilds.len()
         {
-            self.hub.load(&mut session, &mut self.scratch);
+            // A guild can be megabytes long: the connection's own buffer need not grow to that.
+            self.hub.load(&mut session, &mut String::new());
             // Come back for the next one even where nothing was sent for this one.
             self.mailbox.ring();
             batch = session.after(self.id, self.cursor, BATCH);
