@@ -15,7 +15,10 @@ const RATE: u32 = 400;
 /// Two gateways on three nodes, with the lease time that an operator has.
 async fn fleet() -> Fleet {
     let start = Fleet::start().nodes(3).gateways(2);
-    let start = start.set("lease.ttl", "\"15s\"");
+    // Discord keeps minutes of a session; so must its simulation, on a machine however slow.
+    let start = start
+        .set("lease.ttl", "\"15s\"")
+        .discord("--replay-buffer=20000");
     let mut fleet = start.events_per_second(RATE).await;
     fleet.flow(u64::from(RATE)).await;
     fleet.replicas_current(EVENTS).await;

@@ -165,7 +165,12 @@ impl Node {
 
     fn configuration(&self, plan: &Plan, routes: &[SocketAddr]) -> String {
         let (name, address, monitor) = (&self.name, self.address, self.monitor);
-        let store = self.folder.join(format!("store-{name}"));
+        // In a folder of its own name where it is not alone.
+        let store = if routes.len() == 1 {
+            self.folder.join("store")
+        } else {
+            self.folder.join("store").join(name)
+        };
         let (payload, store) = (plan.max_payload, store.display());
         let mut text = format!(
             "server_name: {name}\nlisten: \"{address}\"\nhttp: \"{monitor}\"\n\
