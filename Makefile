@@ -64,6 +64,10 @@ bench: tools ## Measures the event path beside contenders; writes docs/PERFORMAN
 bench-quick: tools ## The same in three minutes, once each, nothing written
 	cargo bench --locked --bench path -- --quick
 
+.PHONY: bench-sim
+bench-sim: ## How much one simulator can send: make bench-sim SHARDS=1024 FLAGS=--pre-encoded
+	@ulimit -n "$$(ulimit -Hn)" && cargo bench --locked --bench simulator
+
 .PHONY: deny
 deny: ## Licenses and sources of dependencies, where cargo-deny is installed
 	cargo deny --all-features check --config .ci/deny.toml bans licenses sources

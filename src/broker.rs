@@ -4,16 +4,19 @@
 //! JetStream with an ack awaited, or through [`bucket::Bucket`] with a revision.
 
 pub mod bucket;
+mod leave;
 mod link;
 mod options;
 pub mod provision;
 pub mod server;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use async_nats::{Client, ConnectErrorKind, connection::State, jetstream};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::leave::Suspicion;
 use crate::{clock, config, subject::Names};
 
 /// The oldest server that serves the expected sequence over a subject filter; older ones ignore it.
@@ -30,6 +33,9 @@ pub struct Broker {
     pub jetstream: jetstream::Context,
     /// The fleet's names.
     pub names: Names,
+    suspicion: Arc<Suspicion>,
+    /// Ends what was started beside the connection.
+    _used: Arc<DropGuard>,
 }
 
 impl Broker {
@@ -39,25 +45,32 @@ impl Broker {
     /// Where an option is unusable: a file that cannot be read, a URL that is none.
     pub async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Self> {
         let url = url(nats);
-        let options = options::options(nats, label).await?;
+        let (options, lame) = options::options(nats, label).await?;
+        let servers: Vec<_> = url.split(',').map(str::trim).collect();
+        let configured = servers.len();
         let client = options
             .retry_on_initial_connect()
-            .connect(url.split(',').map(str::trim).collect::<Vec<_>>())
+            .connect(servers)
             .await
             .with_context(|| format!("cannot use nats.url {}", redacted(&url)))?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(REQUEST_TIMEOUT);
+        let used = CancellationToken::new();
+        let leaving = leave::lame_ducks(client.clone(), configured, lame, used.clone());
+        tokio::spawn(leaving);
         Ok(Self {
             client,
             jetstream,
             names,
+            suspicion: Arc::default(),
+            _used: Arc::new(used.drop_guard()),
         })
     }
 
     /// Knocks once: why the server does not let this user in, if it answers and does not.
     pub async fn refusal(nats: &config::Nats) -> Option<String> {
         let url = url(nats);
-        let options = options::options(nats, "shardfleet knocks").await.ok()?;
+        let (options, _) = options::options(nats, "shardfleet knocks").await.ok()?;
         let knock = options.connect(url.split(',').map(str::trim).collect::<Vec<_>>());
         let error = knock.await.err()?;
         match error.kind() {
@@ -109,6 +122,13 @@ impl Broker {
             );
         }
         Ok(())
+    }
+
+    /// Something that must be answered was not: the server may be frozen, which would go unnoticed for
+    /// three pings, or cut off from the others. Connects anew, to another where there is one; at most
+    /// every four seconds, however many ask.
+    pub async fn suspect(&self) {
+        leave::now(&self.client, &self.suspicion).await;
     }
 
     /// True while the connection stands.

@@ -246,15 +246,23 @@ async fn ask_discord(
     answers: mpsc::Sender<Input<ReplyTo>>,
 ) {
     let mut recommended = None;
-    while questions.recv().await.is_some() {
+    let mut seeded = true;
+    loop {
+        tokio::select! {
+            question = questions.recv() => if question.is_none() { return },
+            () = tokio::time::sleep(SEED_AGAIN), if !seeded => {
+                seeded = topology::seed(&state, &config.fleet, recommended).await;
+                continue;
+            }
+        }
         let answer = discord.ask().await;
-        let shards = answer.as_ref().ok().map(|answer| answer.shards);
-        topology::seed(&state, &config.fleet, shards).await;
-        if let Some(shards) = shards
-            && recommended.replace(shards) != Some(shards)
+        if let Ok(answer) = &answer
+            && recommended.replace(answer.shards) != Some(answer.shards)
         {
+            let shards = answer.shards;
             tracing::info!(shards, "Discord recommends {shards} shards");
         }
+        seeded = topology::seed(&state, &config.fleet, recommended).await;
         let input = match answer {
             Ok(answer) => Input::Limits(answer),
             Err(error) => {
@@ -281,6 +289,8 @@ const EVENTS: usize = 64;
 const REQUESTS: usize = 4_096;
 /// One job is under way and one can follow it, of this leadership and of the one before.
 const JOBS: usize = 8;
+/// How soon the topology is seeded again where NATS did not answer, as in an election.
+const SEED_AGAIN: Duration = Duration::from_millis(500);
 /// How often status and metrics are brought up to date.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// How long the last ledger write may take when the role ends.

@@ -35,6 +35,7 @@ use twilight_gateway::ConfigBuilder;
 use self::{buffer::Budget, gauge::Gauges, group::Shared, lane::Lane, supervisor::Supervisor};
 use crate::{
     broker::{Broker, bucket::Bucket, provision},
+    clock,
     config::Config,
     roster::{Board, Roster},
 };
@@ -57,7 +58,13 @@ pub async fn run(
     let Some(topology) = topology::follow(&state, &config, &shutdown).await? else {
         return Ok(());
     };
-    provision::streams(&broker, &config.stream, &topology.borrow().layout).await?;
+    let layout = topology.borrow().layout;
+    let streams = async || provision::streams(&broker, &config.stream, &layout).await;
+    let provided = provision::until_answered(clock::now() + STREAMS_LIMIT, streams);
+    let Some(provided) = shutdown.run_until_cancelled(provided).await else {
+        return Ok(());
+    };
+    provided?;
 
     let shared = Arc::new(Shared {
         process: board.process(),
@@ -121,5 +128,7 @@ fn lane_count(configured: u32) -> usize {
     }
 }
 
+/// How long NATS may take to have the streams ready.
+const STREAMS_LIMIT: Duration = Duration::from_secs(60);
 /// How often the supervisor looks around, less some jitter.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -4,7 +4,6 @@
 use std::{fs::File, path::Path, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use async_nats::jetstream::context::{CreateKeyValueError, GetStreamError};
 use rand::Rng;
 
 use crate::{
@@ -67,21 +66,9 @@ pub(super) async fn reach(config: &Config, process: &str) -> Result<Broker> {
     let broker = Broker::connect(&config.nats, names, process).await?;
     let deadline = clock::now() + REACH_LIMIT;
     broker.ready(REACH_LIMIT).await?;
-    loop {
-        match provision::buckets(&broker, &config.stream, &config.lease).await {
-            // A cluster that has just started elects before it answers.
-            Err(error) if is_unanswered(&error) && clock::now() < deadline => {
-                tracing::warn!("JetStream is not ready: {error:#}");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            outcome => return outcome.map(|()| broker),
-        }
-    }
-}
-
-/// False for a difference: that does not mend itself.
-fn is_unanswered(error: &anyhow::Error) -> bool {
-    error.is::<GetStreamError>() || error.is::<CreateKeyValueError>()
+    let buckets = async || provision::buckets(&broker, &config.stream, &config.lease).await;
+    provision::until_answered(deadline, buckets).await?;
+    Ok(broker)
 }
 
 /// The name of this process in the fleet: as configured, or the host's with a nonce.

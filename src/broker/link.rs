@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_nats::Event;
+use tokio::sync::watch;
 
 use crate::telemetry::metrics::NATS_CONNECTED;
 
@@ -27,6 +28,8 @@ impl Links {
 pub(super) struct Link {
     label: String,
     up: Mutex<bool>,
+    /// Counts the servers that asked to be left.
+    lame: watch::Sender<u64>,
 }
 
 impl Link {
@@ -36,7 +39,13 @@ impl Link {
         links.open += 1;
         links.show();
         let up = Mutex::new(false);
-        Self { label, up }
+        let lame = watch::Sender::new(0);
+        Self { label, up, lame }
+    }
+
+    /// Changes whenever the server asks to be left.
+    pub(super) fn lame(&self) -> watch::Receiver<u64> {
+        self.lame.subscribe()
     }
 
     /// The library's word on it.
@@ -50,6 +59,10 @@ impl Link {
             Event::Disconnected => {
                 self.set(false);
                 tracing::warn!(connection, "lost the connection to NATS");
+            }
+            Event::LameDuckMode => {
+                tracing::info!(connection, "this NATS server is about to end: leaving it");
+                self.lame.send_modify(|count| *count += 1);
             }
             // Asked for: the end of a process.
             Event::Draining | Event::Closed => tracing::debug!(connection, "the connection ends"),

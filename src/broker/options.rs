@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_nats::ConnectOptions;
 use rand::Rng;
+use tokio::sync::watch;
 
 use super::link::Link;
 use crate::{backoff::Backoff, config::Nats};
@@ -16,13 +17,17 @@ const CLIENT_CAPACITY: usize = 4096;
 /// Messages that a subscription may hold back.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
 
-/// The options of one connection.
+/// The options of one connection, and what changes whenever its server asks to be left.
 ///
 /// # Errors
 /// Names the file that cannot be read.
-pub(super) async fn options(nats: &Nats, label: &str) -> Result<ConnectOptions> {
+pub(super) async fn options(
+    nats: &Nats,
+    label: &str,
+) -> Result<(ConnectOptions, watch::Receiver<u64>)> {
     let label = label.to_owned();
     let link = Link::new(label.clone());
+    let lame = link.lame();
     let mut options = ConnectOptions::new()
         .name(label)
         .ping_interval(PING_INTERVAL)
@@ -57,7 +62,7 @@ pub(super) async fn options(nats: &Nats, label: &str) -> Result<ConnectOptions> 
             .add_client_certificate(nats.tls_cert.clone().into(), nats.tls_key.clone().into())
             .require_tls(true);
     }
-    Ok(options)
+    Ok((options, lame))
 }
 
 /// Jittered, so that a fleet does not fall upon a server that comes back.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_nats::jetstream::{
     ErrorCode,
-    context::GetStreamErrorKind,
+    context::{CreateKeyValueError, CreateStreamError, GetStreamError, GetStreamErrorKind},
     kv,
     stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
 };
@@ -16,6 +16,7 @@ use async_nats::jetstream::{
 pub use self::standing::Standing;
 use super::{Broker, bucket};
 use crate::{
+    clock,
     config::{self, Storage},
     fleet::Layout,
     subject::Names,
@@ -32,15 +33,16 @@ pub async fn buckets(
 ) -> Result<()> {
     for wanted in wanted_buckets(&broker.names, stream, lease) {
         let name = wanted.bucket.clone();
-        if found(broker, &format!("KV_{name}")).await?.is_none()
-            && let Err(error) = broker.jetstream.create_key_value(wanted.clone()).await
-        {
-            // Another process may have been first: then it is there, and is looked at below.
-            if found(broker, &format!("KV_{name}")).await?.is_none() {
+        let mut standing = compare_bucket(broker, &wanted).await?;
+        if let Standing::Missing { .. } = standing {
+            let created = broker.jetstream.create_key_value(wanted.clone()).await;
+            standing = appeared(async || compare_bucket(broker, &wanted).await).await?;
+            // Another process may have been first: then it is there.
+            if let (Err(error), Standing::Missing { .. }) = (created, &standing) {
                 return Err(error).with_context(|| format!("cannot create the bucket {name}"));
             }
         }
-        compare_bucket(broker, &wanted).await?.refuse("bucket")?;
+        standing.refuse("bucket")?;
     }
     Ok(())
 }
@@ -87,18 +89,65 @@ async fn compare_bucket(broker: &Broker, wanted: &kv::Config) -> Result<Standing
 pub async fn streams(broker: &Broker, stream: &config::Stream, layout: &Layout) -> Result<()> {
     for wanted in wanted_streams(&broker.names, stream, layout) {
         let name = wanted.name.clone();
-        let standing = compare_stream(broker, &wanted).await?;
+        let mut standing = compare_stream(broker, &wanted).await?;
         if let Standing::Missing { .. } = standing {
             // Where another process is first with the same configuration, this is no error.
-            let created = broker.jetstream.create_stream(wanted).await;
+            let created = broker.jetstream.create_stream(wanted.clone()).await;
             created.with_context(|| format!("cannot create the stream {name}"))?;
             tracing::info!(stream = name, "created the stream {name}");
-        } else {
-            standing.refuse("stream")?;
+            standing = appeared(async || compare_stream(broker, &wanted).await).await?;
         }
+        standing.refuse("stream")?;
     }
     Ok(())
 }
+
+/// Waits for what was just created: a cluster says that it is not there until its replicas have
+/// elected who leads.
+async fn appeared(look: impl AsyncFn() -> Result<Standing>) -> Result<Standing> {
+    let deadline = clock::now() + APPEARS_WITHIN;
+    loop {
+        let standing = look().await?;
+        if !matches!(standing, Standing::Missing { .. }) || clock::now() >= deadline {
+            return Ok(standing);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Tries until NATS answers, at most until `deadline`: a cluster that has just started elects before
+/// it does. A difference does not mend itself, and is an error at once.
+///
+/// # Errors
+/// Those of the last try.
+pub async fn until_answered(
+    deadline: clock::Instant,
+    attempt: impl AsyncFn() -> Result<()>,
+) -> Result<()> {
+    loop {
+        match attempt().await {
+            Err(error) if is_unanswered(&error) && clock::now() < deadline => {
+                tracing::warn!("JetStream is not ready: {error:#}");
+                tokio::time::sleep(ANSWERS_AGAIN).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// False for a difference.
+fn is_unanswered(error: &anyhow::Error) -> bool {
+    error.is::<GetStreamError>()
+        || error.is::<CreateKeyValueError>()
+        || error.is::<CreateStreamError>()
+}
+
+/// How long a replicated stream may take to elect its first leader.
+const APPEARS_WITHIN: Duration = Duration::from_secs(10);
+/// How often it is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How soon a question that was not answered is put again.
+const ANSWERS_AGAIN: Duration = Duration::from_secs(1);
 
 /// How each event stream of a layout stands to the configuration; creates none.
 ///
@@ -179,7 +228,7 @@ fn subjects(names: &Names, layout: &Layout, partition: u32, partitions: u32) -> 
         .collect()
 }
 
-fn missing(error: &async_nats::jetstream::context::GetStreamError) -> bool {
+fn missing(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(e) if e.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 

@@ -86,15 +86,27 @@ pub struct SimOptions {
     /// Dispatches a second in all, spread over the ready sessions; POST /sim/traffic changes it
     #[arg(long, default_value_t = SimOptions::default().events_per_second, help_heading = "World")]
     pub events_per_second: u32,
+    /// Length of a day in which --events-per-second is the mean: from 42 % at night, three hours after the
+    /// start, to 160 % in the evening, nineteen hours after it. 24h is a real one; 0s: always the same rate
+    #[arg(long, default_value_t = SimOptions::default().daily_rhythm, help_heading = "World")]
+    pub daily_rhythm: Span,
     /// Guilds of each shard; their ids obey `(guild_id >> 22) % num_shards`
     #[arg(long, default_value_t = SimOptions::default().guilds_per_shard, help_heading = "World")]
     pub guilds_per_shard: u32,
     /// Traffic of a bot that asked for presences: 93 % are presence updates (needs the intent)
     #[arg(long, help_heading = "World")]
     pub presences: bool,
-    /// Guilds and traffic follow from this number; session ids are new in every run
-    #[arg(long, default_value_t = SimOptions::default().seed, help_heading = "World")]
-    pub seed: u64,
+    /// Everything that a session is sent follows from this number, session ids too: a client of an earlier
+    /// run can resume in this one. Without it guilds and traffic are those of 1, session ids are new in
+    /// every run
+    #[arg(long, help_heading = "World")]
+    pub seed: Option<u64>,
+    /// For load: write this many bodies a session (32 unless given), then send them over and over with a
+    /// new sequence and id. zstd-stream becomes a frame or two a message, compressed beforehand; 0 writes
+    /// every event anew
+    #[arg(long, value_name = "BODIES", num_args = 0..=1, require_equals = true, default_value_t = 0,
+          default_missing_value = "32", hide_default_value = true, help_heading = "World")]
+    pub pre_encoded: u32,
     /// What happens when, as TOML: `[[step]]` with `at`, perhaps `every`, and `fault`, `event` or
     /// `events_per_second`
     #[arg(long, value_name = "FILE", help_heading = "World")]
@@ -187,9 +199,11 @@ impl Default for SimOptions {
             shard_multiple: 1,
             disallow_intents: 0,
             events_per_second: 2000,
+            daily_rhythm: Span(Duration::ZERO),
             guilds_per_shard: 8,
             presences: false,
-            seed: 1,
+            seed: None,
+            pre_encoded: 0,
             script: None,
             extra_keys: false,
             heartbeat_interval_ms: 41_250,
@@ -209,6 +223,13 @@ impl Default for SimOptions {
             split_zlib: false,
             record_limit: 20_000_000,
         }
+    }
+}
+
+impl SimOptions {
+    /// What guilds and traffic follow from.
+    pub fn world_seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
     }
 }
 

@@ -4,19 +4,26 @@
 //! A shard's first three identifies of an hour are free; each further one waits twice as long after
 //! the last, from ten seconds to half an hour. A fleet may start twice over in an hour; then each
 //! further eighth of it doubles the pause between any two identifies.
+//!
+//! The ledger remembers it, so that a new leader does not start to count anew.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
 };
 
-use crate::clock::Boottime;
+use crate::{clock::Boottime, wire::identify::Slowed};
 
 /// Who identified within the hour.
 #[derive(Debug, Default)]
 pub struct Slowdown {
-    grants: VecDeque<(Boottime, u32)>,
+    /// The fleet's, oldest first; of those that the ledger told, nobody knows whose.
+    grants: VecDeque<(Boottime, Option<u32>)>,
     shards: HashMap<u32, Recent>,
+    /// Shards whose next grant waits, or that have had as many as are free.
+    slowed: BTreeSet<u32>,
+    /// Grants of shards that the ledger told, oldest first: they age together.
+    told: VecDeque<(Boottime, u32, u32)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +36,8 @@ impl Slowdown {
     /// A grant left.
     pub fn granted(&mut self, shard: u32, now: Boottime) {
         self.prune(now);
-        self.grants.push_back((now, shard));
-        let recent = self.shards.entry(shard).or_insert(Recent {
-            count: 0,
-            last: now,
-        });
-        recent.count += 1;
-        recent.last = now;
+        self.grants.push_back((now, Some(shard)));
+        self.add(shard, 1, now);
     }
 
     /// From when on a shard may identify again.
@@ -70,18 +72,117 @@ impl Slowdown {
 
     /// Forgets what is older than an hour.
     pub fn prune(&mut self, now: Boottime) {
-        while let Some((at, shard)) = self.grants.front()
-            && now.since(*at) >= HOUR
+        while let Some((at, shard)) = self.grants.front().copied()
+            && now.since(at) >= HOUR
         {
-            if let Some(recent) = self.shards.get_mut(shard) {
-                recent.count -= 1;
-                if recent.count == 0 {
-                    self.shards.remove(shard);
-                }
-            }
             self.grants.pop_front();
+            if let Some(shard) = shard {
+                self.take(shard, 1);
+            }
+        }
+        while let Some((at, shard, count)) = self.told.front().copied()
+            && now.since(at) >= HOUR
+        {
+            self.told.pop_front();
+            self.take(shard, count);
         }
     }
+
+    /// What a successor must know, once these shards are granted too.
+    pub fn memory(&self, granting: impl IntoIterator<Item = u32>, now: Boottime) -> Slowed {
+        let mut shards = BTreeMap::new();
+        for shard in self.slowed.iter().take(MOST_TOLD) {
+            if let Some(recent) = self.shards.get(shard) {
+                shards.insert(*shard, (recent.count, millis(now.since(recent.last))));
+            }
+        }
+        let mut news = 0;
+        for shard in granting {
+            news += 1;
+            let count = self.shards.get(&shard).map_or(0, |recent| recent.count) + 1;
+            if count >= FREE && (shards.len() < MOST_TOLD || shards.contains_key(&shard)) {
+                shards.insert(shard, (count, 0));
+            }
+        }
+        let last = self.grants.back().map(|(at, _)| millis(now.since(*at)));
+        Slowed {
+            fleet: self.by_age(news, now),
+            last_ms: last.filter(|_| news == 0).unwrap_or(0),
+            shards,
+        }
+    }
+
+    /// Takes in what the ledger remembers, written at `seen` or earlier. Where this process knows of
+    /// more itself, from when it led before, that stands.
+    pub fn inherit(&mut self, memory: &Slowed, seen: Boottime) {
+        for (shard, (count, age)) in &memory.shards {
+            let known = self.shards.get(shard).map_or(0, |recent| recent.count);
+            let more = count.saturating_sub(known);
+            if more > 0 {
+                let last = seen.minus(Duration::from_millis(*age));
+                self.told.push_back((last, *shard, more));
+                self.add(*shard, more, last);
+            }
+        }
+        self.told.make_contiguous().sort_unstable();
+        let told: usize = memory.fleet.iter().map(|count| *count as usize).sum();
+        let mut more = told.saturating_sub(self.grants.len()).min(MOST_GRANTS);
+        for (slot, count) in (0..).zip(&memory.fleet) {
+            // The newest that they can be.
+            let age = (SLOT * slot).max(Duration::from_millis(memory.last_ms));
+            let count = more.min(*count as usize);
+            let grant = (seen.minus(age), None);
+            self.grants.extend(std::iter::repeat_n(grant, count));
+            more -= count;
+        }
+        self.grants.make_contiguous().sort_unstable();
+    }
+
+    fn add(&mut self, shard: u32, count: u32, last: Boottime) {
+        let recent = self
+            .shards
+            .entry(shard)
+            .or_insert(Recent { count: 0, last });
+        recent.count = recent.count.saturating_add(count);
+        recent.last = recent.last.max(last);
+        if recent.count >= FREE {
+            self.slowed.insert(shard);
+        }
+    }
+
+    fn take(&mut self, shard: u32, count: u32) {
+        let Some(recent) = self.shards.get_mut(&shard) else {
+            return;
+        };
+        recent.count = recent.count.saturating_sub(count);
+        if recent.count < FREE {
+            self.slowed.remove(&shard);
+        }
+        if recent.count == 0 {
+            self.shards.remove(&shard);
+        }
+    }
+
+    /// How many grants each slot of the last hour has, the newest first; `news` are being made.
+    fn by_age(&self, news: u32, now: Boottime) -> Vec<u32> {
+        let mut slots = Vec::new();
+        let mut end = self.grants.len();
+        for slot in 1..=SLOTS {
+            let from = now.minus(SLOT * slot);
+            let start = self.grants.partition_point(|(at, _)| *at <= from);
+            slots.push(u32::try_from(end - start.min(end)).unwrap_or(u32::MAX));
+            end = start.min(end);
+        }
+        slots[0] = slots[0].saturating_add(news);
+        while slots.last() == Some(&0) {
+            slots.pop();
+        }
+        slots
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn doubled(first: Duration, steps: u32, longest: Duration) -> Duration {
@@ -89,6 +190,13 @@ fn doubled(first: Duration, steps: u32, longest: Duration) -> Duration {
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
+/// The ledger knows the age of a fleet's grants to this span.
+const SLOT: Duration = Duration::from_secs(600);
+const SLOTS: u32 = 6;
+/// Shards that the ledger tells of: where more are slowed down, the whole fleet is.
+const MOST_TOLD: usize = 512;
+/// Grants that are believed of a ledger: more than any day of Discord's has.
+const MOST_GRANTS: usize = 100_000;
 /// Identifies of a shard in an hour that nothing slows down.
 const FREE: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
@@ -153,5 +261,83 @@ mod tests {
             slowdown.granted(shard, at(20));
         }
         assert_eq!(slowdown.fleet_ready(64), Some(at(24)));
+    }
+
+    /// Two leaders, one after the other; the second knows what the ledger says.
+    fn succeeded(first: &Slowdown, granting: &[u32], now: Boottime) -> Slowdown {
+        let mut second = Slowdown::default();
+        second.inherit(&first.memory(granting.iter().copied(), now), now);
+        second
+    }
+
+    #[test]
+    fn a_successor_knows_who_is_slowed_down_and_nobody_else() {
+        let mut first = Slowdown::default();
+        first.granted(8, at(100));
+        for _ in 0..3 {
+            first.granted(7, at(100));
+        }
+        let memory = first.memory([], at(105));
+        assert_eq!(memory.shards.keys().collect::<Vec<_>>(), [&7]);
+        let mut second = succeeded(&first, &[], at(105));
+        assert_eq!(second.ready(7), first.ready(7));
+        assert_eq!(second.ready(8), Boottime::default());
+        // The pause goes on doubling, and ends with the hour.
+        second.granted(7, at(110));
+        assert_eq!(second.ready(7), at(130));
+        second.prune(at(3_705));
+        second.prune(at(3_800));
+        assert_eq!(second.ready(7), Boottime::default());
+    }
+
+    #[test]
+    fn the_ledger_counts_the_grants_that_it_stands_for() {
+        let mut first = Slowdown::default();
+        for _ in 0..2 {
+            first.granted(7, at(100));
+        }
+        assert!(first.memory([], at(110)).shards.is_empty());
+        let second = succeeded(&first, &[7], at(110));
+        assert_eq!(second.ready(7), at(120));
+    }
+
+    #[test]
+    fn a_fleet_that_starts_again_and_again_is_slow_under_any_leader() {
+        let mut first = Slowdown::default();
+        for shard in 0..64 {
+            first.granted(shard, at(10));
+        }
+        for shard in 0..64 {
+            first.granted(shard, at(1_500));
+        }
+        for shard in 0..16 {
+            first.granted(shard, at(2_000));
+        }
+        let memory = first.memory([], at(2_001));
+        assert_eq!(
+            (memory.fleet.clone(), memory.last_ms),
+            (vec![80, 0, 0, 64], 1_000)
+        );
+        let mut second = succeeded(&first, &[], at(2_001));
+        assert_eq!(second.fleet_ready(64), first.fleet_ready(64));
+        // What its predecessor's memory says twice counts once.
+        second.inherit(&memory, at(2_001));
+        assert_eq!(second.fleet_ready(64), first.fleet_ready(64));
+        // It forgets at the end of the slot at the latest.
+        second.prune(at(10 + 3_600 + 600));
+        assert_eq!(second.fleet_ready(64), None);
+    }
+
+    #[test]
+    fn a_long_list_of_slow_shards_stays_short() {
+        let mut slowdown = Slowdown::default();
+        for shard in 0..2_000 {
+            for _ in 0..3 {
+                slowdown.granted(shard, at(1));
+            }
+        }
+        let memory = slowdown.memory(2_000..3_000, at(2));
+        assert_eq!(memory.shards.len(), MOST_TOLD);
+        assert_eq!(memory.fleet, [7_000]);
     }
 }

@@ -9,20 +9,24 @@ use crate::{
 };
 
 /// Writes the topology from the configuration where there is none; `recommended` is Discord's answer.
-/// Whoever comes first decides; afterwards `shardfleet set` alone changes it.
-pub(super) async fn seed(bucket: &Bucket, fleet: &Fleet, recommended: Option<u32>) {
+/// Whoever comes first decides; afterwards `shardfleet set` alone changes it. False: NATS did not say
+/// what became of it, so try again: the whole fleet waits for it.
+pub(super) async fn seed(bucket: &Bucket, fleet: &Fleet, recommended: Option<u32>) -> bool {
     let shards = match (fleet.shards, recommended) {
         (Shards::Fixed(shards), _) => shards,
         (Shards::Auto, Some(shards)) => shards.max(1),
-        (Shards::Auto, None) => return,
+        (Shards::Auto, None) => return true,
     };
-    match bucket.get(TOPOLOGY).await {
-        Ok(None) => {}
-        Ok(Some(_)) => return,
-        Err(error) => {
-            tracing::warn!("cannot read the fleet's topology: {error}");
-            return;
-        }
+    let seeded = seed_once(bucket, fleet, shards).await;
+    if let Err(error) = &seeded {
+        tracing::warn!("cannot see to the fleet's topology: {error}");
+    }
+    seeded.is_ok()
+}
+
+async fn seed_once(bucket: &Bucket, fleet: &Fleet, shards: u32) -> Result<(), KvError> {
+    if bucket.get(TOPOLOGY).await?.is_some() {
+        return Ok(());
     }
     let topology = Topology {
         v: wire::VERSION,
@@ -40,6 +44,7 @@ pub(super) async fn seed(bucket: &Bucket, fleet: &Fleet, recommended: Option<u32
             "the fleet has {shards} shards from now on; `shardfleet set` changes that"
         ),
         Err(KvError::Conflict) => {}
-        Err(error) => tracing::warn!("cannot write the fleet's topology: {error}"),
+        Err(error) => return Err(error),
     }
+    Ok(())
 }

@@ -91,6 +91,9 @@ impl Publisher {
             match self.store(&mut flight, &batch).await {
                 Ok(count) => {
                     self.budget.acked(clock::unix_ms());
+                    if let Some(loss) = flight.loss() {
+                        self.outlet.tell_of(loss);
+                    }
                     for message in batch.pop(count) {
                         self.budget.remove(message.body.size());
                         self.stored(message);

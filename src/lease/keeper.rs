@@ -24,7 +24,7 @@ use crate::{
 /// Who holds a lease, and where it is kept.
 #[derive(Clone)]
 pub struct Owner {
-    /// For `force_reconnect` when a server is frozen.
+    /// To be told when its server does not answer.
     pub broker: Broker,
     /// The lease bucket.
     pub bucket: Bucket,
@@ -156,8 +156,7 @@ impl Run {
                 let outcome = outcome(&self.owner.bucket.update(&self.key, value, revision).await);
                 if outcome == Outcome::Unknown {
                     tracing::warn!(lease = self.key, "a renewal of {} is unanswered", self.key);
-                    // A frozen server would go unnoticed for three pings.
-                    _ = self.owner.broker.client.force_reconnect().await;
+                    self.owner.broker.suspect().await;
                 }
                 state.wrote(outcome, clock::boottime());
             }
@@ -171,7 +170,10 @@ impl Run {
                         },
                         _ => Found::Other,
                     },
-                    Err(_) => Found::NoAnswer,
+                    Err(_) => {
+                        self.owner.broker.suspect().await;
+                        Found::NoAnswer
+                    }
                 };
                 state.saw(found, clock::boottime());
             }

@@ -137,7 +137,13 @@ impl State {
             return;
         }
         match found {
-            Found::Ours { revision, write } => self.applied(revision, write, now),
+            Found::Ours { revision, write } => {
+                self.applied(revision, write, now);
+                // An earlier write stands, the last one got no further: at once it would not either.
+                if let Phase::Holding { next_renewal, .. } = &mut self.phase {
+                    *next_renewal = (*next_renewal).max(now.plus(BID_EVERY / 4));
+                }
+            }
             // Nothing there: a write of ours may still be under way, so that only time ends this.
             Found::Nothing if self.held.is_some() => {
                 self.phase = Phase::Unsure {
@@ -201,18 +207,19 @@ impl State {
 
     fn write(&mut self, now: Boottime) -> u64 {
         self.writes += 1;
+        // The first is the one that the lease stands on, however long the others are unanswered.
         if self.sent.len() >= 64 {
-            self.sent.remove(0);
+            self.sent.remove(1);
         }
         self.sent.push((self.writes, now));
         self.writes
     }
 
-    fn sent_at(&self, write: u64) -> Option<Boottime> {
-        self.sent
-            .iter()
-            .find(|(number, _)| *number == write)
-            .map(|(_, at)| *at)
+    /// When a write was sent; of one that is not remembered, when the one before it was.
+    fn sent_at(&mut self, write: u64) -> Option<Boottime> {
+        let known = self.sent.iter().rposition(|(number, _)| *number <= write)?;
+        self.sent.drain(..known);
+        self.sent.first().map(|(_, at)| *at)
     }
 }
 
@@ -298,6 +305,35 @@ mod tests {
             at(5),
         );
         assert_eq!(state.held(at(5)).map(|h| h.until), Some(at(14)));
+    }
+
+    /// A leader without a majority refuses every write at once, and goes on answering reads.
+    #[test]
+    fn refused_without_a_word_it_lasts_to_its_end_and_does_not_spin() {
+        let ttl = Duration::from_secs(60);
+        let mut state = State::new(ttl, false, at(0));
+        state.step(at(0));
+        state.wrote(Outcome::Applied(7), at(0));
+        let (mut now, mut writes) = (at(0), 0);
+        while state.held(now).is_some() {
+            match state.step(now) {
+                Step::Renew { .. } => {
+                    writes += 1;
+                    state.wrote(Outcome::Unknown, now);
+                }
+                Step::Look => state.saw(
+                    Found::Ours {
+                        revision: 7,
+                        write: 1,
+                    },
+                    now,
+                ),
+                Step::Wait(until) => now = until,
+                step => panic!("{step:?} at {now:?}"),
+            }
+        }
+        assert_eq!(now, at(57));
+        assert!((64..=240).contains(&writes), "{writes}");
     }
 
     #[test]

@@ -3,14 +3,16 @@
 use super::dice::Dice;
 use super::event::{Event, intent};
 use super::frame::{Id, Members, OneOrMany, Voice};
-use super::guild;
+use super::guild::{self, Shown};
 use super::object::{self, list, put};
 use super::session::Session;
 use super::world::{BOT_ID, Guild};
 
-/// Above this many members `GUILD_CREATE` carries only the bot,
+/// Above this many members `GUILD_CREATE` carries only the bot and who is in voice channels,
 /// <https://discord.com/developers/docs/events/gateway-events#guild-create>.
 const MOST_LISTED: u32 = 75_000;
+/// Members of one guild in voice channels.
+const MOST_TALKING: u32 = 300;
 /// Members in one chunk, <https://discord.com/developers/docs/events/gateway-events#guild-members-chunk>.
 const CHUNK: usize = 1000;
 /// Members of one guild that the simulator makes up for op 8.
@@ -60,13 +62,21 @@ pub(super) fn guild_create(session: &Session, guild: &Guild, out: &mut String) {
         // Above the threshold only who is online or otherwise of note.
         true => (members / 10).clamp(1, 2000),
     };
-    guild::write(
-        out,
-        guild,
-        listed,
-        listed.min(members / 5 + 1),
-        members > threshold,
-    );
+    let heard = Event::VoiceStateUpdate.allowed(session.identity.intents);
+    let shown = Shown {
+        members: listed,
+        presences: listed.min(members / 5 + 1),
+        voices: if heard { talking(guild) } else { 0 },
+        large: members > threshold,
+    };
+    guild::write(out, guild, &shown);
+}
+
+/// How many members are in voice channels: more in large guilds, nobody in many small ones.
+fn talking(guild: &Guild) -> u32 {
+    let mut dice = Dice::of(&[guild.id, 3]);
+    let few = u32::try_from(dice.below(3)).unwrap_or(0);
+    (guild.members / 100 + few).min(MOST_TALKING)
 }
 
 /// A guild of about `bytes`, which belongs to the session's shard.
@@ -81,7 +91,7 @@ pub(super) fn huge_guild(session: &Session, bytes: usize, out: &mut String) {
         roles: 5,
         threads: 0,
     };
-    guild::write(out, &guild, 0, 0, false);
+    guild::write(out, &guild, &Shown::default());
     out.pop();
     out.push_str(r#","description_of_the_simulator":""#);
     // Half of what these digits say is news: compression helps, but not beyond all measure.

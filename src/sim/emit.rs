@@ -82,13 +82,13 @@ impl Hub {
             if wish.guild.as_ref().is_some_and(|id| !mine(id)) {
                 return false;
             }
-            session.traffic.focus(wish.guild);
+            session.asked.focus(wish.guild);
             for _ in 0..wish.count {
                 for event in &wish.events {
                     sent += u64::from(self.emit_to(session, *event, wish));
                 }
             }
-            session.traffic.focus(None);
+            session.asked.focus(None);
             true
         });
         sent
@@ -118,7 +118,7 @@ impl Hub {
             match (&wish.data, whole) {
                 (Some(data), _) => out.push_str(data),
                 (None, Some(guild)) => answer::guild_create(session, &guild, out),
-                (None, None) => session.traffic.write(event, out),
+                (None, None) => session.asked.write(event, out),
             }
         });
         true

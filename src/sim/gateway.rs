@@ -14,6 +14,7 @@ use super::hub::Hub;
 use super::limits;
 use super::mailbox::Order;
 use super::outbox::Outbox;
+use super::payload::Payload;
 use super::peer::{BEAT, End, Peer, RECONNECT, Request};
 use super::transport::Transport;
 use crate::clock;
@@ -27,7 +28,8 @@ const GLANCE: usize = 16;
 pub(super) async fn serve(socket: WebSocket, hub: Arc<Hub>, request: Request) {
     let (sink, mut stream) = socket.split();
     let split = hub.options.split_zlib;
-    let transport = Transport::new(request.compress.as_deref(), split);
+    let frames = hub.options.pre_encoded > 0;
+    let transport = Transport::new(request.compress.as_deref(), split, frames);
     let known = matches!(transport, Ok(Some(_)));
     let transport = transport.ok().flatten().unwrap_or(Transport::Plain);
     let mut peer = Peer::new(hub, request, Outbox::new(sink, transport));
@@ -46,7 +48,7 @@ impl Peer {
             let interval = self.hub.options.heartbeat_interval_ms;
             let hello =
                 format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{interval}}}}}"#);
-            if self.outbox.push(&hello.into()).is_err() {
+            if self.outbox.push(&Payload::plain(hello.into())).is_err() {
                 return End::Gone;
             }
         }

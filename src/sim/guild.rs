@@ -1,13 +1,27 @@
-//! A whole guild as `GUILD_CREATE` carries it.
+//! A guild as JSON: whole as `GUILD_CREATE` carries it, and without what only that carries.
 //! <https://discord.com/developers/docs/events/gateway-events#guild-create>
+
+use serde_json::Value;
 
 use super::dice::Dice;
 use super::object::{self, list, put};
+use super::sample::value;
 use super::words::{NAMES, Stamp, WORDS};
 use super::world::{BOT_ID, Guild};
 
-/// The whole guild, as in `GUILD_CREATE`. `listed` is how many members it carries beside the bot.
-pub(super) fn write(out: &mut String, guild: &Guild, listed: u32, presences: u32, large: bool) {
+/// How much of a guild a session is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shown {
+    /// Members beside the bot.
+    pub(super) members: u32,
+    pub(super) presences: u32,
+    /// Members in voice channels; they are among the members.
+    pub(super) voices: u32,
+    pub(super) large: bool,
+}
+
+/// The whole guild, as in `GUILD_CREATE`.
+pub(super) fn write(out: &mut String, guild: &Guild, shown: &Shown) {
     let mut dice = Dice::new(guild.id);
     let owner = guild.member(0);
     put!(
@@ -34,15 +48,24 @@ pub(super) fn write(out: &mut String, guild: &Guild, listed: u32, presences: u32
     out.push_str(r#""public_updates_channel_id":null,"safety_alerts_channel_id":null,"nsfw":false,"unavailable":false,"#);
     put!(
         out,
-        r#""features":["COMMUNITY","NEWS"],"emojis":[],"stickers":[],"large":{large},"member_count":{},"#,
+        r#""features":["COMMUNITY","NEWS"],"emojis":[],"stickers":[],"large":{},"member_count":{},"#,
+        shown.large,
         guild.members.saturating_add(1)
     );
     put!(
         out,
-        r#""joined_at":"{}","voice_states":[],"stage_instances":[],"guild_scheduled_events":[],"#,
+        r#""joined_at":"{}","stage_instances":[],"guild_scheduled_events":[],"soundboard_sounds":[],"#,
         Stamp(dice.below(20_000_000_000))
     );
-    out.push_str(r#""soundboard_sounds":[],"roles":"#);
+    out.push_str(r#""voice_states":"#);
+    list(out, 0..shown.voices, |out, n| {
+        let (who, channel) = (
+            guild.member(u64::from(n)),
+            guild.voice_channel(u64::from(n / 4)),
+        );
+        object::voice_in_guild(out, who, channel, n % 3 == 0);
+    });
+    out.push_str(r#","roles":"#);
     list(out, 0..guild.roles, |out, n| object::role(out, guild, n));
     out.push_str(r#","channels":"#);
     list(out, 0..guild.channels, |out, n| {
@@ -53,7 +76,7 @@ pub(super) fn write(out: &mut String, guild: &Guild, listed: u32, presences: u32
         object::thread(out, guild, u64::from(n));
     });
     out.push_str(r#","members":"#);
-    list(out, 0..=listed, |out, n| {
+    list(out, 0..=shown.members.max(shown.voices), |out, n| {
         object::member(
             out,
             guild,
@@ -66,16 +89,68 @@ pub(super) fn write(out: &mut String, guild: &Guild, listed: u32, presences: u32
         );
     });
     out.push_str(r#","presences":"#);
-    list(out, 0..presences, |out, n| {
+    list(out, 0..shown.presences, |out, n| {
         object::presence(out, guild, guild.member(u64::from(n)), &mut dice);
     });
     out.push('}');
 }
 
+/// A guild without what only `GUILD_CREATE` says of it.
+pub(super) fn updated(whole: &Guild) -> Value {
+    let bare = Guild {
+        channels: 0,
+        threads: 0,
+        ..*whole
+    };
+    let mut guild = value(|out| write(out, &bare, &Shown::default()));
+    for (key, channel) in [("system_channel_id", whole.text_channel(0))] {
+        if let Some(field) = guild.get_mut(key) {
+            *field = channel.to_string().into();
+        }
+    }
+    if let Some(fields) = guild.as_object_mut() {
+        fields.retain(|key, _| !ONLY_CREATED.contains(&key.as_str()));
+    }
+    guild
+}
+
+/// <https://discord.com/developers/docs/events/gateway-events#guild-create-guild-create-extra-fields>
+const ONLY_CREATED: &[&str] = &[
+    "joined_at",
+    "large",
+    "unavailable",
+    "member_count",
+    "voice_states",
+    "members",
+    "channels",
+    "threads",
+    "presences",
+    "stage_instances",
+    "guild_scheduled_events",
+    "soundboard_sounds",
+];
+
 #[cfg(test)]
 mod tests {
     use super::super::world::World;
     use super::*;
+
+    #[test]
+    fn a_few_guilds_are_megabytes_long_and_most_are_not() {
+        let world = World {
+            seed: 1,
+            guilds_per_shard: 500,
+        };
+        let length = |guild: &Guild| {
+            let mut out = String::new();
+            write(&mut out, guild, &Shown::default());
+            out.len()
+        };
+        let mut lengths: Vec<usize> = world.guilds(0, 1).iter().map(length).collect();
+        lengths.sort_unstable();
+        assert!(lengths[250] < 50_000, "{}", lengths[250]);
+        assert!(lengths[499] > 1_000_000, "{}", lengths[499]);
+    }
 
     #[test]
     fn a_guild_is_valid_json_with_the_documented_keys() {
@@ -86,7 +161,13 @@ mod tests {
         .guilds(3, 7)
         {
             let mut out = String::new();
-            write(&mut out, &one, 3, 2, true);
+            let shown = Shown {
+                members: 3,
+                presences: 2,
+                voices: 2,
+                large: true,
+            };
+            write(&mut out, &one, &shown);
             let value: serde_json::Value = serde_json::from_str(&out).unwrap();
             for key in [
                 "joined_at",
@@ -104,6 +185,14 @@ mod tests {
                 assert!(value.get(key).is_some(), "{key}");
             }
             assert_eq!(value["members"].as_array().unwrap().len(), 4);
+            let voices = value["voice_states"].as_array().unwrap();
+            assert_eq!(voices.len(), 2);
+            for (voice, member) in voices.iter().zip(1..) {
+                assert_eq!(voice["user_id"], value["members"][member]["user"]["id"]);
+                let channels = value["channels"].as_array().unwrap();
+                let channel = channels.iter().find(|one| one["id"] == voice["channel_id"]);
+                assert_eq!(channel.unwrap()["type"], 2);
+            }
             assert_eq!(
                 value["channels"].as_array().unwrap().len(),
                 one.channels as usize

@@ -48,7 +48,7 @@ impl Hub {
         let registry = Registry::new(
             Arc::clone(&options),
             Arc::clone(&record),
-            rand::random(),
+            options.seed.unwrap_or_else(rand::random),
             clock::now(),
         );
         Self {
@@ -97,6 +97,17 @@ impl Hub {
         let at = clock::unix_ms().saturating_sub(self.started_ms);
         session.dispatch(event, at, scratch, write);
         self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The next event of a session's traffic; false: nothing can happen.
+    pub(super) fn flow(&self, session: &mut Session, scratch: &mut String) -> bool {
+        if session.ended.is_some() {
+            return false;
+        }
+        let at = clock::unix_ms().saturating_sub(self.started_ms);
+        let happened = session.flow(at, scratch).is_some();
+        self.sent.fetch_add(u64::from(happened), Ordering::Relaxed);
+        happened
     }
 
     /// Makes a fault happen; how many shards or settings it touched.

@@ -224,6 +224,20 @@ pub(super) fn presence(out: &mut String, guild: &Guild, id: u64, dice: &mut Dice
     out.push_str(r#","processed_at_timestamp":0}"#);
 }
 
+/// A voice state as `GUILD_CREATE` lists it: without its guild and member.
+pub(super) fn voice_in_guild(out: &mut String, id: u64, channel: u64, mute: bool) {
+    put!(
+        out,
+        r#"{{"user_id":"{id}","suppress":false,"session_id":"{:032x}","self_video":false,"#,
+        u128::from(id)
+    );
+    put!(
+        out,
+        r#""self_mute":{mute},"self_deaf":false,"request_to_speak_timestamp":null,"mute":false,"#
+    );
+    put!(out, r#""deaf":false,"channel_id":"{channel}"}}"#);
+}
+
 /// A voice state with its guild, as in `VOICE_STATE_UPDATE`.
 pub(super) fn voice(
     out: &mut String,

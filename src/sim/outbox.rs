@@ -6,12 +6,12 @@ use std::future::poll_fn;
 use std::io;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use bytes::Bytes;
 use futures_util::stream::SplitSink;
 use futures_util::{Sink, SinkExt};
 use std::pin::Pin;
 use std::task::ready;
 
+use super::payload::Payload;
 use super::refusal::reason;
 use super::transport::Transport;
 
@@ -34,7 +34,7 @@ impl Outbox {
     }
 
     /// Queues a payload.
-    pub(super) fn push(&mut self, payload: &Bytes) -> io::Result<()> {
+    pub(super) fn push(&mut self, payload: &Payload) -> io::Result<()> {
         let queue = &mut self.queue;
         self.transport
             .encode(payload, |message| queue.push_back(message))

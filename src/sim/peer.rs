@@ -16,6 +16,7 @@ use super::frame::Command;
 use super::hub::Hub;
 use super::mailbox::Mailbox;
 use super::outbox::Outbox;
+use super::payload::Payload;
 use super::refusal::Refusal;
 use super::registry::{CLOSED_BY_CLIENT, Shared};
 use super::session::Batch;
@@ -135,7 +136,8 @@ impl Peer {
         if matches!(&batch, Batch::Next(next) if next.is_empty())
             && session.loaded < session.identity.guilds.len()
         {
-            self.hub.load(&mut session, &mut self.scratch);
+            // A guild can be megabytes long: the connection's own buffer need not grow to that.
+            self.hub.load(&mut session, &mut String::new());
             // Come back for the next one even where nothing was sent for this one.
             self.mailbox.ring();
             batch = session.after(self.id, self.cursor, BATCH);
@@ -274,7 +276,7 @@ impl Peer {
 
     pub(super) fn say(&mut self, payload: &'static str) -> Result<(), End> {
         self.outbox
-            .push(&Bytes::from_static(payload.as_bytes()))
+            .push(&Payload::plain(Bytes::from_static(payload.as_bytes())))
             .map_err(|_| End::Dropped)
     }
 

@@ -11,6 +11,7 @@ use super::fault::Shards;
 use super::hub::Hub;
 use super::pace::Pace;
 use super::registry::Shared;
+use super::rhythm;
 use crate::clock;
 
 /// How often events are handed out.
@@ -24,7 +25,9 @@ const LOOK: u32 = 10;
 pub(super) async fn run(hub: Arc<Hub>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pace = Pace::new(clock::now());
+    let start = clock::now();
+    let day = hub.options.daily_rhythm.0;
+    let mut pace = Pace::new(start);
     let mut sessions: Vec<Arc<Shared>> = Vec::new();
     let (mut tick, mut turn) = (0_u32, 0_usize);
     let mut scratch = String::new();
@@ -57,7 +60,8 @@ pub(super) async fn run(hub: Arc<Hub>) {
         for session in sessions.iter().filter(|_| !raids.is_empty()) {
             raid(&hub, session, &raids, &mut scratch);
         }
-        let due = pace.due(hub.rate.load(Ordering::Relaxed), now);
+        let mean = hub.rate.load(Ordering::Relaxed);
+        let due = pace.due(rhythm::rate(mean, now.duration_since(start), day), now);
         if sessions.is_empty() {
             continue;
         }
@@ -82,7 +86,7 @@ fn raid(hub: &Hub, session: &Shared, raids: &[(Shards, u64)], scratch: &mut Stri
     let due = raids.iter().filter(|(shards, _)| shards.has(shard));
     let due: u64 = due.map(|(_, due)| due).sum();
     let intents = session.identity.intents;
-    session.traffic.focus_first();
+    session.asked.focus_first();
     for _ in 0..due {
         for event in [
             Event::GuildMemberAdd,
@@ -91,22 +95,19 @@ fn raid(hub: &Hub, session: &Shared, raids: &[(Shards, u64)], scratch: &mut Stri
         ] {
             if event.allowed(intents) {
                 hub.dispatch(&mut session, event, scratch, |session, out| {
-                    session.traffic.write(event, out);
+                    session.asked.write(event, out);
                 });
             }
         }
     }
-    session.traffic.focus(None);
+    session.asked.focus(None);
 }
 
 fn happen(hub: &Hub, session: &Shared, count: u64, scratch: &mut String) {
     let mut session = session.lock();
     for _ in 0..count {
-        let Some(event) = session.traffic.choose() else {
+        if !hub.flow(&mut session, scratch) {
             return;
-        };
-        hub.dispatch(&mut session, event, scratch, |session, out| {
-            session.traffic.write(event, out);
-        });
+        }
     }
 }

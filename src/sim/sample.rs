@@ -11,11 +11,8 @@ use super::world::{BOT_ID, Guild};
 mod application;
 mod channel;
 mod expression;
-mod guild;
-
 mod moderation;
-
-pub(super) use guild::updated;
+mod upkeep;
 
 /// Where and when something happens, and to whom.
 #[derive(Clone, Copy)]
@@ -31,7 +28,7 @@ pub(super) struct Scene<'a> {
 
 /// The data of an event in a guild.
 pub(super) fn data(event: Event, scene: &Scene) -> Value {
-    guild::data(event, scene)
+    upkeep::data(event, scene)
         .or_else(|| channel::data(event, scene))
         .or_else(|| expression::data(event, scene))
         .or_else(|| moderation::data(event, scene))

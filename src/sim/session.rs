@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use super::event::Event;
 use super::mailbox::{Mailbox, Order};
 use super::object::put;
+use super::payload::Payload;
 use super::record::Rows;
+use super::stencil::{Stencil, Stencils};
 use super::traffic::Traffic;
 use super::world::Guild;
 
@@ -42,7 +44,11 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) identity: Identity,
+    /// What happens by itself.
     pub(super) traffic: Traffic,
+    /// What happens because somebody asked for it: the other one does not notice.
+    pub(super) asked: Traffic,
+    pub(super) stencils: Stencils,
     pub(super) rows: Rows,
     /// Guilds whose `GUILD_CREATE` was sent: they load one after the other, as the client reads.
     pub(super) loaded: usize,
@@ -51,7 +57,7 @@ pub(super) struct Session {
     bounds: Bounds,
     last: u64,
     delivered: u64,
-    kept: VecDeque<(u64, Bytes)>,
+    kept: VecDeque<(u64, Payload)>,
     kept_bytes: usize,
     forgotten: u64,
     attached: Option<(u64, Arc<Mailbox>)>,
@@ -71,7 +77,7 @@ pub(super) enum NoReplay {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Batch {
     /// In order; empty: nothing new.
-    Next(Vec<(u64, Bytes)>),
+    Next(Vec<(u64, Payload)>),
     /// The client read so slowly that its next event is no longer kept.
     TooSlow,
     /// The session has another connection, or has ended.
@@ -82,7 +88,9 @@ impl Session {
     pub(super) fn new(identity: Identity, bounds: Bounds, traffic: Traffic, rows: Rows) -> Self {
         Self {
             identity,
+            asked: traffic.apart(),
             traffic,
+            stencils: Stencils::default(),
             rows,
             loaded: 0,
             ended: None,
@@ -117,8 +125,36 @@ impl Session {
         );
         write(self, scratch);
         scratch.push('}');
-        let payload = Bytes::copy_from_slice(scratch.as_bytes());
-        self.rows.push(event, self.last, &payload, at);
+        let text = Bytes::copy_from_slice(scratch.as_bytes());
+        self.keep(event, Payload::plain(text), at);
+        self.last
+    }
+
+    /// The next event of the traffic; none: nothing can happen. Arguments as of [`Self::dispatch`].
+    pub(super) fn flow(&mut self, at: u64, scratch: &mut String) -> Option<u64> {
+        if self.stencils.ready() {
+            let id = self.traffic.next_id();
+            let stencil = self.stencils.next(self.traffic.dark())?;
+            self.last += 1;
+            let (event, payload) = (stencil.event(), stencil.payload(self.last, id, scratch));
+            self.keep(event, payload, at);
+            return Some(self.last);
+        }
+        let event = self.traffic.choose()?;
+        let seq = self.dispatch(event, at, scratch, |session, out| {
+            session.traffic.write(event, out);
+        });
+        if self.stencils.want()
+            && let Some(stencil) = Stencil::cut(event, scratch, self.traffic.made())
+        {
+            self.stencils.add(stencil);
+        }
+        Some(seq)
+    }
+
+    /// Records the payload of the last sequence and keeps it for replay.
+    fn keep(&mut self, event: Event, payload: Payload, at: u64) {
+        self.rows.push(event, self.last, &payload.text, at);
         self.kept_bytes += payload.len();
         self.kept.push_back((self.last, payload));
         while self.kept.len() > self.bounds.events.max(1)
@@ -129,7 +165,6 @@ impl Session {
         if let Some((_, mailbox)) = &self.attached {
             mailbox.ring();
         }
-        self.last
     }
 
     /// The next dispatches after `cursor` for `connection`, at most about `bytes`. They count as
@@ -224,6 +259,18 @@ impl Session {
         true
     }
 
+    /// Nothing happens in this guild from now on: it is unavailable.
+    pub(super) fn darken(&mut self, guild: u64) {
+        self.traffic.darken(guild);
+        self.asked.darken(guild);
+    }
+
+    /// It is available again.
+    pub(super) fn light(&mut self, guild: u64) {
+        self.traffic.light(guild);
+        self.asked.light(guild);
+    }
+
     /// The sequence of the last dispatch.
     pub(super) fn last(&self) -> u64 {
         self.last
@@ -305,7 +352,7 @@ mod tests {
         let Batch::Next(next) = session.after(1, 0, 100) else {
             panic!()
         };
-        assert_eq!(next[0].1, r#"{"t":"RESUMED","s":1,"op":0,"d":{}}"#);
+        assert_eq!(next[0].1.text, r#"{"t":"RESUMED","s":1,"op":0,"d":{}}"#);
     }
 
     #[test]

@@ -17,7 +17,7 @@ impl Hub {
     pub(super) fn scope(&self) -> Scope {
         Scope {
             world: World {
-                seed: self.options.seed,
+                seed: self.options.world_seed(),
                 guilds_per_shard: self.options.guilds_per_shard,
             },
             counts: self.registry().counts.clone(),
@@ -51,7 +51,7 @@ impl Hub {
         };
         session.loaded += 1;
         if self.script().is_out(shard, index, clock::now()) {
-            session.traffic.darken(guild.id);
+            session.darken(guild.id);
         } else if Event::GuildCreate.allowed(session.identity.intents) {
             self.dispatch(session, Event::GuildCreate, scratch, |session, out| {
                 answer::guild_create(session, &guild, out);
@@ -70,7 +70,7 @@ impl Hub {
         let heard = Event::GuildDelete.allowed(session.identity.intents);
         let mut scratch = String::new();
         for id in gone {
-            session.traffic.darken(id);
+            session.darken(id);
             if heard {
                 self.dispatch(session, Event::GuildDelete, &mut scratch, |_, out| {
                     let data = json!({ "id": id.to_string(), "unavailable": true });
@@ -98,7 +98,7 @@ impl Hub {
         let heard = Event::GuildCreate.allowed(session.identity.intents);
         let mut scratch = String::new();
         for guild in back {
-            session.traffic.light(guild.id);
+            session.light(guild.id);
             if heard {
                 self.dispatch(session, Event::GuildCreate, &mut scratch, |session, out| {
                     answer::guild_create(session, &guild, out);

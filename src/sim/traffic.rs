@@ -11,7 +11,7 @@ use super::world::{DISCORD_EPOCH_MS, Guild};
 const START_MS: u64 = 1_767_225_600_000;
 
 /// The endless traffic of one session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Traffic {
     pub(super) dice: Dice,
     guilds: Vec<Guild>,
@@ -20,6 +20,8 @@ pub(super) struct Traffic {
     total: u64,
     pub(super) clock_ms: u64,
     pub(super) last_message: Option<(usize, u64, u64)>,
+    /// The snowflake of the last event, if it made one.
+    made: Option<u64>,
     focus: Option<usize>,
     dark: Vec<u64>,
 }
@@ -54,8 +56,17 @@ impl Traffic {
             total,
             clock_ms: 0,
             last_message: None,
+            made: None,
             focus: None,
             dark: Vec::new(),
+        }
+    }
+
+    /// The same guilds with another stream of numbers.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            dice: Dice::of(&[self.dice.clone().next(), 1]),
+            ..self.clone()
         }
     }
 
@@ -75,6 +86,7 @@ impl Traffic {
 
     /// Writes the data of an event that [`Self::choose`] chose.
     pub(super) fn write(&mut self, event: Event, out: &mut String) {
+        self.made = None;
         if event.private() {
             return self.direct(event, out);
         }
@@ -184,8 +196,21 @@ impl Traffic {
         })
     }
 
+    /// The snowflake that the last event made, if it made one.
+    pub(super) fn made(&self) -> Option<u64> {
+        self.made
+    }
+
+    /// Time passes, and something happens of which only the id is new.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.clock_ms += self.dice.below(40);
+        self.snowflake()
+    }
+
     pub(super) fn snowflake(&mut self) -> u64 {
-        (START_MS - DISCORD_EPOCH_MS + self.clock_ms) << 22 | self.dice.below(1 << 22)
+        let id = (START_MS - DISCORD_EPOCH_MS + self.clock_ms) << 22 | self.dice.below(1 << 22);
+        self.made = Some(id);
+        id
     }
 }
 

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 
+use super::frames;
+use super::payload::Payload;
+
 /// Base two logarithm of the window: 128 KiB a connection, instead of megabytes.
 const ZSTD_WINDOW: u32 = 17;
 /// Payloads below this stay plain under payload compression: Discord mixes both too.
@@ -28,17 +31,21 @@ pub(super) enum Transport {
     },
     /// `zstd-stream`.
     Zstd(Box<Encoder<'static>>),
+    /// `zstd-stream` of whole frames, so that what was compressed beforehand can be sent.
+    Frames,
 }
 
 impl Transport {
-    /// The transport of a `compress` query parameter; none if there is no such.
-    pub(super) fn new(name: Option<&str>, split: bool) -> io::Result<Option<Self>> {
+    /// The transport of a `compress` query parameter; none if there is no such. `frames`: much of what is
+    /// sent was compressed beforehand.
+    pub(super) fn new(name: Option<&str>, split: bool, frames: bool) -> io::Result<Option<Self>> {
         Ok(Some(match name {
             None | Some("") => Self::Plain,
             Some("zlib-stream") => Self::Zlib {
                 deflate: Box::new(Compress::new(Compression::fast(), true)),
                 split,
             },
+            Some("zstd-stream") if frames => Self::Frames,
             Some("zstd-stream") => {
                 let mut encoder = Encoder::new(1)?;
                 encoder.set_parameter(CParameter::WindowLog(ZSTD_WINDOW))?;
@@ -51,31 +58,33 @@ impl Transport {
     /// Encodes one payload, handing its messages over in order.
     pub(super) fn encode(
         &mut self,
-        payload: &Bytes,
+        payload: &Payload,
         mut send: impl FnMut(Message),
     ) -> io::Result<()> {
+        let text = &payload.text;
         match self {
             Self::Payload if payload.len() >= WORTH_ZLIB => {
                 let mut deflate = Compress::new(Compression::fast(), true);
                 send(Message::Binary(deflated(
                     &mut deflate,
-                    payload,
+                    text,
                     FlushCompress::Finish,
                 )?));
             }
             Self::Plain | Self::Payload => {
                 send(Message::Text(
-                    Utf8Bytes::try_from(payload.clone()).map_err(io::Error::other)?,
+                    Utf8Bytes::try_from(text.clone()).map_err(io::Error::other)?,
                 ));
             }
             Self::Zlib { deflate, split } => {
-                let mut message = deflated(deflate, payload, FlushCompress::Sync)?;
+                let mut message = deflated(deflate, text, FlushCompress::Sync)?;
                 if *split && message.len() > 1 {
                     send(Message::Binary(message.split_to(message.len() / 2)));
                 }
                 send(Message::Binary(message));
             }
-            Self::Zstd(encoder) => send(Message::Binary(compressed(encoder, payload)?)),
+            Self::Zstd(encoder) => send(Message::Binary(compressed(encoder, text)?)),
+            Self::Frames => send(Message::Binary(frames::message(payload)?)),
         }
         Ok(())
     }
@@ -154,14 +163,18 @@ mod tests {
     fn encode(transport: &mut Transport, payload: &Bytes) -> Vec<Bytes> {
         let mut sent = Vec::new();
         transport
-            .encode(payload, |message| sent.push(message.into_data()))
+            .encode(&Payload::plain(payload.clone()), |message| {
+                sent.push(message.into_data());
+            })
             .unwrap();
         sent
     }
 
     #[test]
     fn zstd_streams_one_message_each() {
-        let mut transport = Transport::new(Some("zstd-stream"), true).unwrap().unwrap();
+        let mut transport = Transport::new(Some("zstd-stream"), true, false)
+            .unwrap()
+            .unwrap();
         let mut decoder = zstd::stream::raw::Decoder::new().unwrap();
         for payload in payloads() {
             let sent = encode(&mut transport, &payload);
@@ -190,7 +203,9 @@ mod tests {
     #[test]
     fn zlib_streams_and_splits() {
         for split in [false, true] {
-            let mut transport = Transport::new(Some("zlib-stream"), split).unwrap().unwrap();
+            let mut transport = Transport::new(Some("zlib-stream"), split, false)
+                .unwrap()
+                .unwrap();
             let mut inflate = flate2::Decompress::new(true);
             for payload in payloads() {
                 let sent = encode(&mut transport, &payload);
@@ -220,6 +235,10 @@ mod tests {
             }
             assert!(plain == payload);
         }
-        assert!(Transport::new(Some("brotli"), false).unwrap().is_none());
+        assert!(
+            Transport::new(Some("brotli"), false, false)
+                .unwrap()
+                .is_none()
+        );
     }
 }

@@ -231,6 +231,31 @@ pub struct Ledger {
     /// milliseconds after this write was sent (before it, where negative). No clock is compared: who
     /// reads it counts from the moment at which it first saw this write.
     pub uses: BTreeMap<u32, i64>,
+    /// Who identified within the hour, these grants included.
+    #[serde(default, skip_serializing_if = "Slowed::is_empty")]
+    pub slowed: Slowed,
+}
+
+/// What slows a fleet and its shards down, so that a new leader does not forget it. Spans are in
+/// milliseconds before the write, and count from the moment at which a reader first saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slowed {
+    /// Grants of the fleet in each sixth of the hour, the newest first.
+    #[serde(default)]
+    pub fleet: Vec<u32>,
+    /// The age of the last of them.
+    #[serde(default)]
+    pub last_ms: u64,
+    /// Shards that are slowed down, and no others: grants within the hour, and the age of the last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shards: BTreeMap<u32, (u32, u64)>,
+}
+
+impl Slowed {
+    /// True where nobody identified, or the writer's release did not say.
+    pub fn is_empty(&self) -> bool {
+        self.fleet.is_empty() && self.shards.is_empty()
+    }
 }
 
 #[cfg(test)]
@@ -291,6 +316,19 @@ mod tests {
         let ledger: Ledger = decode(golden.as_bytes()).unwrap();
         assert_eq!(ledger.uses[&3], 2000);
         assert_eq!(encode(&ledger), golden);
+    }
+
+    /// The ledger above is one of a release that did not know of it.
+    #[test]
+    fn who_is_slowed_down_on_the_wire() {
+        let golden = r#"{"fleet":[3,0,64],"last_ms":150,"shards":{"7":[5,150]}}"#;
+        let slowed: Slowed = serde_json::from_str(golden).unwrap();
+        assert_eq!(slowed.shards[&7], (5, 150));
+        assert_eq!(serde_json::to_string(&slowed).unwrap(), golden);
+        let golden = r#"{"fleet":[16],"last_ms":0}"#;
+        let slowed: Slowed = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&slowed).unwrap(), golden);
+        assert!(!slowed.is_empty() && Slowed::default().is_empty());
     }
 
     fn round_trip(request: &Request, golden: &str) {

@@ -50,3 +50,27 @@ async fn a_planned_hand_over_costs_less_than_a_second() {
     println!("identify to identify over a hand-over: {round:?}");
     assert!(round <= Duration::from_millis(6_250), "{round:?}");
 }
+
+/// A shard that has had its three goes of the hour waits ten seconds for the fourth, whoever leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_leader_remembers_who_is_slowed_down() {
+    let mut world = World::start(2, 2).await;
+    let first = world.coordinator().await;
+    assert!(first.leads().await);
+    let second = world.coordinator().await;
+    for _ in 0..3 {
+        world.ask(0, 2).await.await.unwrap();
+    }
+    first.stop().await;
+    assert!(second.leads().await);
+    world.ask(0, 2).await.await.unwrap();
+    world.judge(2);
+    let identified = world.identified.lock().unwrap().clone();
+    let (free, slowed) = (
+        identified[2].0.since(identified[1].0),
+        identified[3].0.since(identified[2].0),
+    );
+    println!("identify to identify: {free:?}, and over a hand-over {slowed:?}");
+    assert!(free < Duration::from_secs(10), "{free:?}");
+    assert!(slowed >= Duration::from_secs(10), "{slowed:?}");
+}

@@ -35,7 +35,7 @@ const SIM: &[&str] = &["clock", "config", "shutdown", "telemetry", "web"];
 /// More lines of code than this are more than one thing.
 const MOST_LINES: usize = 300;
 /// Files that were larger when this was written: they may shrink.
-const GROWN: &[(&str, usize)] = &[("gateway/shard.rs", 410), ("sim/registry.rs", 320)];
+const GROWN: &[(&str, usize)] = &[("gateway/shard.rs", 410)];
 
 /// Files that decide: no waiting, no clock, no input or output.
 const PURE: &[&str] = &[
@@ -65,6 +65,8 @@ const PURE: &[&str] = &[
     "coordinator/leader.rs",
     "coordinator/leader/",
     "sim/session.rs",
+    "sim/stencil.rs",
+    "sim/frames.rs",
     "sim/limits.rs",
     "sim/world.rs",
 ];

@@ -3,12 +3,14 @@
 
 mod choice;
 mod cli;
+mod cluster;
 mod commands;
 mod config;
 mod failover;
 mod glance;
 mod halt;
 mod handover;
+mod identify;
 mod interruptions;
 mod layers;
 mod manual;

@@ -25,7 +25,7 @@ async fn the_token_is_found_nowhere() {
 
     // Discord resets the token: its gateway says so, and its REST. Both are told in words.
     fleet.token = WRONG.to_owned();
-    fleet.start_coordinator();
+    fleet.start_coordinator().await;
     fleet.kill_coordinator(0);
     fleet.kill_gateway(0);
     let gateway = fleet.start_gateway().await;

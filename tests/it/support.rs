@@ -1,6 +1,7 @@
 //! What tests share: waiting for a condition, processes that end with their test, NATS servers.
 
 pub(crate) mod chaos;
+pub(crate) mod fault;
 pub(crate) mod fleet;
 pub(crate) mod http;
 pub(crate) mod nats;
@@ -26,6 +27,12 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Shows a measured figure beside the test's name; `--nocapture`, or a failure, lets it be seen.
+#[expect(clippy::print_stdout, reason = "a figure is what the test is for")]
+pub(crate) fn figure(what: &str, value: impl std::fmt::Debug) {
+    println!("{what}: {value:?}");
 }
 
 /// True while a process runs; a zombie that nobody has waited for does not.

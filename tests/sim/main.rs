@@ -6,11 +6,17 @@ mod client;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod knobs;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod rest;
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+mod seed;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -9,6 +9,8 @@ use serde_json::Value;
 use shardfleet::config::sim::SimOptions;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::schema;
+
 /// Longest that any condition is waited for.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
@@ -27,6 +29,7 @@ pub(crate) fn options(flags: &str) -> SimOptions {
 
 pub(crate) struct Sim {
     pub(crate) address: SocketAddr,
+    base: String,
     http: reqwest::Client,
     _running: DropGuard,
 }
@@ -54,10 +57,16 @@ impl Sim {
                 all = format!("{}{rest}", all.split_once(name).unwrap().0);
             }
         }
-        Self::with(options(&all)).await
+        Self::with(options(&all), None).await
     }
 
-    pub(crate) async fn with(options: SimOptions) -> Self {
+    /// The same over TLS; `flags` name the certificate that is also given.
+    pub(crate) async fn start_secure(flags: &str, certificate: &[u8]) -> Self {
+        let flags = format!("--guilds-per-shard 2 --events-per-second 500 {flags}");
+        Self::with(options(&flags), Some(certificate)).await
+    }
+
+    async fn with(options: SimOptions, certificate: Option<&[u8]>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -65,20 +74,23 @@ impl Sim {
         tokio::spawn(async move { serving.await.unwrap() });
         // reqwest brings no TLS provider of its own; the second test to come here finds it there.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(LIMIT)
-            .build()
-            .unwrap();
+        let mut http = reqwest::Client::builder().no_proxy().timeout(LIMIT);
+        let mut base = format!("http://{address}");
+        if let Some(certificate) = certificate {
+            let root = reqwest::Certificate::from_der(certificate).unwrap();
+            http = http.add_root_certificate(root);
+            base = format!("https://localhost:{}", address.port());
+        }
         Self {
             address,
-            http,
+            base,
+            http: http.build().unwrap(),
             _running: shutdown.drop_guard(),
         }
     }
 
     pub(crate) async fn get(&self, path: &str, token: Option<&str>) -> (u16, Value) {
-        let mut request = self.http.get(format!("http://{}{path}", self.address));
+        let mut request = self.http.get(format!("{}{path}", self.base));
         if let Some(token) = token {
             request = request.header("authorization", token);
         }
@@ -92,7 +104,7 @@ impl Sim {
     pub(crate) async fn post(&self, path: &str, body: &str) -> (u16, Value) {
         let request = self
             .http
-            .post(format!("http://{}{path}", self.address))
+            .post(format!("{}{path}", self.base))
             .body(body.to_owned());
         let response = request.send().await.unwrap();
         (
@@ -104,7 +116,7 @@ impl Sim {
     pub(crate) async fn post_as(&self, path: &str, body: &str, token: &str) -> (u16, Value) {
         let request = self
             .http
-            .post(format!("http://{}{path}", self.address))
+            .post(format!("{}{path}", self.base))
             .header("authorization", token)
             .body(body.to_owned());
         let response = request.send().await.unwrap();
@@ -121,8 +133,12 @@ impl Sim {
         answer["applied"].as_u64().unwrap()
     }
 
+    /// What was seen; it has to be as its schema says.
     pub(crate) async fn verdict(&self) -> Value {
-        self.get("/sim/verdict", None).await.1
+        let verdict = self.get("/sim/verdict", None).await.1;
+        let faults = schema::faults(&verdict);
+        assert!(faults.is_empty(), "{faults:?}");
+        verdict
     }
 
     /// The rules broken so far.
@@ -149,7 +165,7 @@ impl Sim {
 
     /// The record: (session, sequence) to its line.
     pub(crate) async fn record(&self) -> HashMap<(String, u64), Value> {
-        let url = format!("http://{}/sim/record", self.address);
+        let url = format!("{}/sim/record", self.base);
         let text = self
             .http
             .get(url)

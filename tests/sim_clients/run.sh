@@ -38,7 +38,8 @@ done
 start() {
     local log=$work/$1
     shift
-    "$sim" sim --listen 127.0.0.1:0 --token "$SIM_TOKEN" --shards 2 --guilds-per-shard 3 --seed 7 "$@" >"$log" 2>"$log.err" &
+    : >"$log"
+    "$sim" sim --listen 127.0.0.1:0 --token "${token:-$SIM_TOKEN}" --shards 2 --guilds-per-shard 3 --seed 7 "$@" >"$log" 2>"$log.err" &
     pids+=($!)
     for _ in $(seq 100); do
         url=$(sed -n 's/^simulated Discord at //p' "$log")
@@ -58,6 +59,15 @@ for client in "${clients[@]}"; do
     # For the refusals: each needs a client of its own, and these know nothing of each other's identifies.
     start "$client-refusals" --events-per-second 5 --identify-window 0ms
     export SIM_REFUSALS_URL=$url
+    # These refuse what every library says of itself: its token, its shards, its intents.
+    token=another start "$client-401"
+    export SIM_401_URL=$url
+    start "$client-4010" --shard-multiple 3
+    export SIM_4010_URL=$url
+    start "$client-4011" --min-shards 4
+    export SIM_4011_URL=$url
+    start "$client-4014" --disallow-intents 2
+    export SIM_4014_URL=$url
     case $client in
     discordjs | ws | oceanic) run=(node "js/$client.mjs") ;;
     discordpy | hikari) run=(../../.tools/sim-python/bin/python "python/${client}_client.py") ;;

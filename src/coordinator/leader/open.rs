@@ -90,6 +90,7 @@ impl<H: Clone> Leader<H> {
             self.buckets
                 .inherit(ledger.max_concurrency, &ledger.uses, seen);
             self.budget.inherit(&ledger, now);
+            self.slowdown.inherit(&ledger.slowed, seen);
             self.ledger = ledger;
         } else {
             // Nobody is known to have granted, but a ledger can have been lost.

@@ -74,6 +74,9 @@ impl<H: Clone> Leader<H> {
             release_nonce: release_nonce.to_owned(),
             granted: self.ledger.granted + u64::from(grants),
             uses: self.buckets.uses(now),
+            slowed: self
+                .slowdown
+                .memory(picks.iter().map(|pick| pick.grant().0), now),
         });
         self.stale = false;
         out.push(Effect::Write(ledger.clone(), self.revision));

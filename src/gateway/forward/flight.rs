@@ -4,7 +4,7 @@
 //! server stores all of it or nothing. So a retry stores nothing twice, and a process that wakes up
 //! late stores nothing at all.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use crate::clock::Instant;
 
@@ -65,6 +65,18 @@ pub struct Flight {
     attempt: u64,
     retries: u32,
     phase: Phase,
+    /// An older message stood where a later one was acknowledged. Eviction takes the oldest first, and
+    /// so never does that; a leader that lags may say so.
+    behind: Option<Loss>,
+}
+
+/// The stream's last message of a shard was acknowledged, and is there no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The stream sequence that was acknowledged.
+    pub acknowledged: u64,
+    /// The one after which the stream goes on.
+    pub found: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +96,7 @@ impl Flight {
             attempt: 0,
             retries: 0,
             phase: Phase::Idle,
+            behind: None,
         }
     }
 
@@ -105,6 +118,8 @@ impl Flight {
         }
         match answer {
             Answer::Stored(sequence) => {
+                // Stored over a later one after all: the leader lagged.
+                self.behind = self.behind.filter(|loss| loss.found == self.last);
                 self.stored(sequence);
                 return Some(Step::Done);
             }
@@ -130,14 +145,26 @@ impl Flight {
         match found {
             Last::Message(sequence, last) => {
                 if let Some(index) = ids.into_iter().position(|id| id == last) {
+                    self.behind = None;
                     self.stored(*sequence);
                     return Step::Part(index + 1);
                 }
-                // Not ours, and stored after all that we know of.
-                if *sequence > self.last {
-                    self.phase = Phase::Usurped;
-                } else {
-                    self.expect(*sequence, now);
+                let known = self.behind.map_or(self.last, |loss| loss.acknowledged);
+                match sequence.cmp(&known) {
+                    // Not ours, and stored after all that we know of.
+                    Ordering::Greater => self.phase = Phase::Usurped,
+                    Ordering::Equal => {
+                        self.behind = None;
+                        self.expect(known, now);
+                    }
+                    Ordering::Less => {
+                        let (acknowledged, found) = (known, *sequence);
+                        self.behind = Some(Loss {
+                            acknowledged,
+                            found,
+                        });
+                        self.expect(found, now);
+                    }
                 }
             }
             Last::Nothing => self.expect(0, now),
@@ -152,6 +179,12 @@ impl Flight {
     /// Times that the batch under way was sent again.
     pub fn retries(&self) -> u32 {
         self.retries.saturating_sub(1)
+    }
+
+    /// What the stream lost after its ack, once a batch is stored over the place: until then it may be
+    /// the word of a leader that lags.
+    pub fn loss(&mut self) -> Option<Loss> {
+        self.behind.take()
     }
 
     /// The stream sequence of the last stored message.
@@ -274,6 +307,50 @@ mod tests {
             (step, flight.step(after(9))),
             (Step::Usurped, Step::Usurped)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_stream_forgot_after_its_ack_is_a_loss() {
+        let mut flight = Flight::new(9);
+        flight.step(after(0));
+        flight.answered(1, Answer::Fenced, after(0));
+        flight.saw(&Last::Message(4, "s:1".into()), ["s:3"], after(0));
+        flight.step(after(1));
+        assert_eq!(
+            flight.answered(2, Answer::Stored(5), after(1)),
+            Some(Step::Done)
+        );
+        let loss = Loss {
+            acknowledged: 9,
+            found: 4,
+        };
+        assert_eq!((flight.loss(), flight.loss()), (Some(loss), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_word_of_a_leader_that_lags_is_no_loss() {
+        let mut flight = Flight::new(9);
+        flight.step(after(0));
+        flight.answered(1, Answer::Fenced, after(0));
+        flight.saw(&Last::Message(4, "s:1".into()), ["s:3"], after(0));
+        flight.step(after(1));
+        flight.answered(2, Answer::Fenced, after(1));
+        // The leader of now: the batch was stored by its first attempt.
+        let step = flight.saw(&Last::Message(10, "s:3".into()), ["s:3"], after(1));
+        assert_eq!((step, flight.loss()), (Step::Part(1), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_lagged_and_then_knows_what_was_acknowledged_is_no_usurper() {
+        let mut flight = Flight::new(9);
+        flight.step(after(0));
+        flight.answered(1, Answer::Fenced, after(0));
+        flight.saw(&Last::Message(4, "s:1".into()), ["s:3"], after(0));
+        flight.step(after(1));
+        flight.answered(2, Answer::Fenced, after(1));
+        let step = flight.saw(&Last::Message(9, "s:2".into()), ["s:3"], after(1));
+        assert!(matches!(step, Step::Wait(_)), "{step:?}");
+        assert_eq!((flight.last(), flight.loss()), (9, None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use async_nats::{
 use bytes::Bytes;
 
 use super::{
-    flight::{Answer, Last},
+    flight::{Answer, Last, Loss},
     message::{Body, Message},
 };
 use crate::{
@@ -209,6 +209,18 @@ impl Outlet {
                 tracing::warn!(%shard, "a publish of shard {shard} failed: {error}");
             }
         }
+    }
+
+    /// The one loss that no gap tells of: whoever received these events has let them go.
+    pub fn tell_of(&self, loss: Loss) {
+        tracing::error!(
+            shard = %self.shard,
+            acknowledged = loss.acknowledged,
+            found = loss.found,
+            "the stream has lost messages of shard {} that it had acknowledged: did a NATS node lose its \
+             power, or was the stream restored? See sync_interval in the operator's manual",
+            self.shard
+        );
     }
 
     /// What is unique to this inbox, and so to its batches.

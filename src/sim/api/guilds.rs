@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
+use super::super::guild::updated;
 use super::super::object;
-use super::super::sample::{updated, value};
+use super::super::sample::value;
 use super::super::world::{BOT_ID, Guild};
 use super::{Answer, Ask, Scope};
 

@@ -35,15 +35,17 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// A wire to `far`.
-    pub(crate) async fn to(far: SocketAddr) -> Self {
+    /// A wire to whichever of `far` takes a connection, by turns.
+    pub(crate) async fn to(mut far: Vec<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, modes) = watch::channel(Mode::Whole);
         let (snips, snipped) = watch::channel(0);
         let accepting = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(near, far, modes.clone(), snipped.clone()));
+                far.rotate_left(1);
+                let (modes, snipped) = (modes.clone(), snipped.clone());
+                tokio::spawn(carry(near, far.clone(), modes, snipped));
             }
         });
         Self {
@@ -90,7 +92,7 @@ impl Drop for Wire {
 
 async fn carry(
     near: TcpStream,
-    far: SocketAddr,
+    far: Vec<SocketAddr>,
     mut modes: watch::Receiver<Mode>,
     mut snipped: watch::Receiver<u64>,
 ) {
@@ -98,7 +100,7 @@ async fn carry(
     if *modes.borrow_and_update() == Mode::Cut {
         return;
     }
-    let Ok(far) = TcpStream::connect(far).await else {
+    let Ok(far) = TcpStream::connect(&far[..]).await else {
         return;
     };
     _ = (near.set_nodelay(true), far.set_nodelay(true));

@@ -1,14 +1,17 @@
 //! A fleet of real processes, and what can be done to it.
 
+pub(crate) mod cluster;
 pub(crate) mod discord;
 pub(crate) mod folder;
 pub(crate) mod judge;
 pub(crate) mod member;
-mod plan;
+pub(crate) mod plan;
 mod server;
 mod tls;
 pub(crate) mod wait;
 mod watch;
+
+pub(crate) use self::watch::State;
 
 use std::{path::Path, time::Duration};
 
@@ -72,7 +75,7 @@ impl Fleet {
         std::fs::write(folder.path().join("config.toml"), plan.configuration()).unwrap();
         let tls = plan.tls.then(|| tls::issue(folder.path()));
         let discord = Discord::start(folder.path(), &plan.flags(), tls.as_ref());
-        let nats = Nats::start(folder.path(), plan.max_payload).await;
+        let nats = Nats::start(folder.path(), &plan).await;
         let settings = config::Nats {
             url: nats.url(),
             ..config::Nats::default()
@@ -97,8 +100,9 @@ impl Fleet {
             plan,
             folder,
         };
+        fleet.cluster_formed().await;
         for _ in 0..fleet.plan.coordinators {
-            fleet.start_coordinator();
+            fleet.start_coordinator().await;
         }
         for _ in 0..fleet.plan.gateways {
             fleet.start_gateway().await;
@@ -111,15 +115,9 @@ impl Fleet {
 
     /// One more gateway. Returns its place.
     pub(crate) async fn start_gateway(&mut self) -> usize {
-        let wires = if self.plan.wired {
-            let (nats, discord) = (self.nats.address, self.discord.address);
-            let (nats, discord) = (Wire::to(nats).await, Wire::to(discord).await);
-            Some(Wires { nats, discord })
-        } else {
-            None
-        };
         let at = self.gateways.len();
         let (role, name) = ("gateway", format!("gateway-{at}"));
+        let wires = self.wire_up().await;
         let process = Some(self.run(role, &name, wires.as_ref()));
         self.gateways.push(Member {
             role,
@@ -131,15 +129,16 @@ impl Fleet {
     }
 
     /// One more coordinator. Returns its place.
-    pub(crate) fn start_coordinator(&mut self) -> usize {
+    pub(crate) async fn start_coordinator(&mut self) -> usize {
         let at = self.coordinators.len();
         let (role, name) = ("coordinator", format!("coordinator-{at}"));
-        let process = Some(self.run(role, &name, None));
+        let wires = self.wire_up().await;
+        let process = Some(self.run(role, &name, wires.as_ref()));
         self.coordinators.push(Member {
             role,
             name,
             process,
-            wires: None,
+            wires,
         });
         at
     }
@@ -193,6 +192,30 @@ impl Fleet {
             .signal(Signal::CONT);
     }
 
+    /// SIGTERM. Returns the exit code, once it has ended.
+    pub(crate) async fn stop_coordinator(&mut self, at: usize) -> Option<i32> {
+        let process = self.coordinators[at].process.take().unwrap();
+        process.stop(LIMIT).await
+    }
+
+    /// SIGSTOP.
+    pub(crate) fn pause_coordinator(&self, at: usize) {
+        let process = self.coordinators[at].process.as_ref();
+        process.unwrap().signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume_coordinator(&self, at: usize) {
+        let process = self.coordinators[at].process.as_ref();
+        process.unwrap().signal(Signal::CONT);
+    }
+
+    /// The wires of a coordinator.
+    pub(crate) fn coordinator_wires(&self, at: usize) -> &Wires {
+        let wires = self.coordinators[at].wires.as_ref();
+        wires.expect("the plan says nothing of wires")
+    }
+
     /// The wires of a gateway.
     pub(crate) fn wires(&self, gateway: usize) -> &Wires {
         let wires = self.gateways[gateway].wires.as_ref();
@@ -209,12 +232,26 @@ impl Fleet {
         self.discord.verdict().await
     }
 
+    /// The wires of one more process, where the plan has any. That to NATS ends at whichever node
+    /// takes the connection.
+    async fn wire_up(&self) -> Option<Wires> {
+        if !self.plan.wired {
+            return None;
+        }
+        let nats = Wire::to(self.nats.addresses()).await;
+        let discord = Wire::to(vec![self.discord.address]).await;
+        Some(Wires { nats, discord })
+    }
+
     fn run(&self, role: &str, name: &str, wires: Option<&Wires>) -> Process {
-        let nats = wires.map_or(self.nats.address, |wires| wires.nats.address);
+        let nats = wires.map_or_else(
+            || self.nats.url(),
+            |wires| format!("nats://{}", wires.nats.address),
+        );
         let api = self.discord.api(wires.map(|wires| wires.discord.address));
         let mut variables = vec![
             ("DISCORD_TOKEN", self.token.clone()),
-            ("NATS_URL", format!("nats://{nats}")),
+            ("NATS_URL", nats),
             ("SHARDFLEET_DISCORD__API", api),
             ("SHARDFLEET_PROCESS__NAME", name.to_owned()),
         ];

@@ -122,6 +122,28 @@ export async function story(name, make) {
     await refused.stop();
   }
   step('fatal close codes 4004, 4010 to 4014: gave up, no new connection');
+
+  for (const [code, rule] of [[401, undefined], [4010, 'bad_shard'], [4011, 'sharding_required'], [4014, 'disallowed_intents']]) {
+    const base = process.env[`SIM_${code}_URL`];
+    const refused = await make(base);
+    const gaveUp = refused.refused();
+    await Promise.race([
+      refused.start().then(() => { throw new Error(`${code}: it logged in`); }, () => {}),
+      gaveUp,
+      sleep(15_000).then(() => { throw new Error(`${code}: it does not give up`); }),
+    ]);
+    await sleep(1500);
+    const { connections, violations } = await get('/sim/verdict', base);
+    // Two shards, and under load discord.js was seen to connect a third time; then no more.
+    const most = code === 401 ? 0 : 4;
+    assert.ok(connections <= most, `${code}: ${connections} connections, ${JSON.stringify(violations)}`);
+    await sleep(700);
+    assert.equal((await get('/sim/state', base)).connections, connections, `${code}: it goes on`);
+    assert.equal(violations.length > 0, code !== 401, `${code}: refused by the gateway`);
+    assert.ok(violations.every(one => one.rule === rule), `${code}: ${JSON.stringify(violations)}`);
+    await refused.stop();
+  }
+  step('its own token, shards and intents refused (401, 4010, 4011, 4014): gave up');
   process.exit(0);
 }
 

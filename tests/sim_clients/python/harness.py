@@ -184,6 +184,25 @@ async def story(name, make):
         await refused.stop()
     step("fatal close codes 4004, 4010 to 4014: gave up, no new connection")
 
+    for code, rule in [(401, None), (4010, "bad_shard"), (4011, "sharding_required"), (4014, "disallowed_intents")]:
+        base = os.environ[f"SIM_{code}_URL"]
+        refused = make(base)
+        try:
+            await asyncio.wait_for(refused.start(), 15)
+            await asyncio.wait_for(refused.refused(), 15)
+        except asyncio.TimeoutError:
+            raise AssertionError(f"{code}: it does not give up") from None
+        except Exception as error:
+            step(f"{code}: {type(error).__name__}")
+        await asyncio.sleep(1.5)
+        seen = await get("/sim/verdict", base)
+        assert seen["connections"] <= (0 if code == 401 else 2), f"{code}: {seen['connections']} connections"
+        assert bool(seen["violations"]) == (code != 401), f"{code}: {seen['violations']}"
+        assert {one["rule"] for one in seen["violations"]} <= {rule}, f"{code}: {seen['violations']}"
+        assert not seen["sessions"], f"{code}: it has a session"
+        await refused.stop()
+    step("its own token, shards and intents refused (401, 4010, 4011, 4014): gave up")
+
 
 def main(name, make):
     asyncio.run(story(name, make))

@@ -50,6 +50,16 @@ pub(crate) struct Verdict {
     pub(crate) identifies: u64,
     pub(crate) violations: Vec<Value>,
     pub(crate) sessions: Vec<Session>,
+    /// Every IDENTIFY that began a session.
+    pub(crate) ready: Vec<Moment>,
+}
+
+/// When a session began.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Moment {
+    pub(crate) shard: u32,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) at_ms: u64,
 }
 
 /// A session as it saw it.

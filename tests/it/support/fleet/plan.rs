@@ -15,6 +15,7 @@ pub(crate) struct Plan {
     pub(crate) group_size: u32,
     pub(crate) gateways: usize,
     pub(crate) coordinators: usize,
+    pub(crate) nodes: usize,
     pub(crate) events_per_second: u32,
     pub(crate) max_concurrency: u32,
     pub(crate) max_payload: u32,
@@ -33,6 +34,7 @@ impl Default for Plan {
             group_size: 2,
             gateways: 1,
             coordinators: 1,
+            nodes: 1,
             events_per_second: 200,
             // As many as any test has shards: a cold start is one round of IDENTIFYs.
             max_concurrency: 16,
@@ -65,6 +67,12 @@ impl Plan {
 
     pub(crate) fn coordinators(mut self, coordinators: usize) -> Self {
         self.coordinators = coordinators;
+        self
+    }
+
+    /// So many nats-servers in one cluster, each with a replica of everything.
+    pub(crate) fn nodes(mut self, nodes: usize) -> Self {
+        self.nodes = nodes;
         self
     }
 
@@ -102,7 +110,7 @@ impl Plan {
         self
     }
 
-    /// Gateways reach NATS and Discord by wires that can be cut.
+    /// Gateways and coordinators reach NATS and Discord by wires that can be cut.
     pub(crate) fn wired(mut self) -> Self {
         self.wired = true;
         self
@@ -130,7 +138,11 @@ impl Plan {
             format!("--events-per-second={}", self.events_per_second),
             "--guilds-per-shard=2".to_owned(),
         ];
-        flags.extend(self.flags.iter().cloned());
+        for flag in &self.flags {
+            let key = flag.split('=').next();
+            flags.retain(|known| known.split('=').next() != key);
+            flags.push(flag.clone());
+        }
         flags
     }
 
@@ -146,6 +158,7 @@ impl Plan {
             ("coordinator.margin".to_owned(), "\"1s\"".to_owned()),
             ("web.listen".to_owned(), "\"127.0.0.1:0\"".to_owned()),
             ("gateway.lanes".to_owned(), "1".to_owned()),
+            ("stream.replicas".to_owned(), self.nodes.to_string()),
             ("stream.max_bytes".to_owned(), "\"1GiB\"".to_owned()),
         ];
         for (key, value) in &self.settings {

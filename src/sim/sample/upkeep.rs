@@ -1,16 +1,16 @@
-//! What happens to a guild itself: its data, roles, integrations, invites, scheduled events.
+//! What is done to a guild: its data, roles, integrations, invites, scheduled events.
 
 use serde_json::{Value, json};
 
 use super::super::event::Event;
-use super::super::world::Guild;
-use super::super::{guild, object};
+use super::super::guild::{self, Shown};
+use super::super::object;
 use super::{Scene, bot_id, user, value};
 
 pub(super) fn data(event: Event, scene: &Scene) -> Option<Value> {
     Some(match event {
-        Event::GuildCreate => value(|out| guild::write(out, scene.guild, 0, 0, false)),
-        Event::GuildUpdate => updated(scene.guild),
+        Event::GuildCreate => value(|out| guild::write(out, scene.guild, &Shown::default())),
+        Event::GuildUpdate => guild::updated(scene.guild),
         Event::GuildDelete => json!({ "id": scene.guild(), "unavailable": true }),
         Event::GuildRoleCreate => role(scene, Some(scene.passing(1))),
         Event::GuildRoleUpdate => role(scene, None),
@@ -40,41 +40,6 @@ pub(super) fn data(event: Event, scene: &Scene) -> Option<Value> {
         _ => return None,
     })
 }
-
-/// A guild without what only `GUILD_CREATE` says of it.
-pub(in super::super) fn updated(whole: &Guild) -> Value {
-    let bare = Guild {
-        channels: 0,
-        threads: 0,
-        ..*whole
-    };
-    let mut guild = value(|out| guild::write(out, &bare, 0, 0, false));
-    for (key, channel) in [("system_channel_id", whole.text_channel(0))] {
-        if let Some(field) = guild.get_mut(key) {
-            *field = channel.to_string().into();
-        }
-    }
-    if let Some(fields) = guild.as_object_mut() {
-        fields.retain(|key, _| !ONLY_CREATED.contains(&key.as_str()));
-    }
-    guild
-}
-
-/// <https://discord.com/developers/docs/events/gateway-events#guild-create-guild-create-extra-fields>
-const ONLY_CREATED: &[&str] = &[
-    "joined_at",
-    "large",
-    "unavailable",
-    "member_count",
-    "voice_states",
-    "members",
-    "channels",
-    "threads",
-    "presences",
-    "stage_instances",
-    "guild_scheduled_events",
-    "soundboard_sounds",
-];
 
 fn role(scene: &Scene, id: Option<u64>) -> Value {
     let mut role = value(|out| object::role(out, scene.guild, 1));

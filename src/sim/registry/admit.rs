@@ -1,0 +1,140 @@
+//! Who may start or resume a session: token, shard pair, intents, concurrency, daily limit.
+
+use tokio::time::Instant;
+
+use super::super::admission::{self, Admission, Caller};
+use super::super::frame::{Identify, Resume};
+use super::super::mailbox::Order;
+use super::super::refusal::Refusal;
+use super::super::session::NoReplay;
+use super::Registry;
+use crate::config::sim::{Answer, Takeover};
+
+/// Shard counts remembered.
+const MOST_COUNTS: usize = 8;
+
+impl Registry {
+    /// Op 2.
+    pub(in super::super) fn identify(
+        &mut self,
+        ask: &Identify,
+        caller: Caller,
+        now: Instant,
+        at_ms: u64,
+    ) -> Admission {
+        let (shard, shards, intents) =
+            match admission::check(ask, &self.options, self.knows(&ask.token)) {
+                Ok(checked) => checked,
+                Err(refusal) => {
+                    self.refuse(now);
+                    return Admission::Refused(refusal);
+                }
+            };
+        if let Err(ago) = self.concurrency.admit(shard, now) {
+            let detail = format!(
+                "bucket {} was used {} ms before",
+                shard % self.concurrency.max,
+                ago.as_millis()
+            );
+            self.log
+                .add("identify_concurrency", Some(shard), at_ms, detail);
+            self.refuse(now);
+            return Admission::Invalid;
+        }
+        if !self.daily.spend(now) {
+            self.log.add(
+                "daily_limit",
+                Some(shard),
+                at_ms,
+                format!("all {} identifies were used", self.daily.total),
+            );
+            self.reset_token(at_ms);
+            return Admission::Refused(Refusal::of(4004, "", "the token was reset"));
+        }
+        for other in self.live.values() {
+            let other = other.lock();
+            if (other.identity.shard, other.identity.shards) == (shard, shards) {
+                other.order(Order::Witness);
+            }
+        }
+        self.identifies += 1;
+        self.counts.retain(|count| *count != shards);
+        self.counts.push(shards);
+        if self.counts.len() > MOST_COUNTS {
+            self.counts.remove(0);
+        }
+        let session = self.create(ask, (shard, shards, intents), caller, at_ms);
+        Admission::Granted(session)
+    }
+
+    /// Op 6.
+    pub(in super::super) fn resume(
+        &mut self,
+        ask: &Resume,
+        caller: Caller,
+        at_ms: u64,
+    ) -> Admission {
+        if !self.knows(&ask.token) {
+            return Self::no(
+                self.options.resume_wrong_token,
+                4004,
+                "wrong_token",
+                "resume",
+            );
+        }
+        if self.closed.contains(&ask.session_id) {
+            let detail = format!(
+                "session {} was closed by its client with 1000 or 1001",
+                ask.session_id
+            );
+            self.log.add("resume_after_close", None, at_ms, detail);
+            return Admission::Invalid;
+        }
+        let Some(found) = self.live.get(&ask.session_id).cloned() else {
+            return Admission::Invalid;
+        };
+        let mut session = found.lock();
+        match session.can_replay(ask.seq) {
+            Ok(()) => {}
+            Err(NoReplay::Forgotten) => return Admission::Invalid,
+            Err(NoReplay::Ahead) => {
+                let detail = format!("resume at {} of a session at {}", ask.seq, session.last());
+                return Self::no(self.options.resume_ahead, 4007, "sequence_ahead", &detail);
+            }
+        }
+        let shard = session.identity.shard;
+        if ask.seq > session.delivered() {
+            let detail = format!(
+                "resume at {}, but only {} was ever written to a socket",
+                ask.seq,
+                session.delivered()
+            );
+            self.log.add("sequence_ahead", Some(shard), at_ms, detail);
+        }
+        if session.listener().is_some() {
+            if self.options.resume_while_live == Takeover::Refuse {
+                session.order(Order::Witness);
+                return Admission::Invalid;
+            }
+            session.order(Order::Superseded);
+        }
+        session.attach(caller.connection, caller.mailbox);
+        drop(session);
+        self.resumes.push((shard, ask.session_id.clone(), at_ms));
+        Admission::Granted(found)
+    }
+
+    fn refuse(&mut self, now: Instant) {
+        self.refused += 1;
+        if self.options.count_failed_identifies {
+            self.daily.spend(now);
+        }
+    }
+
+    fn no(answer: Answer, code: u16, rule: &'static str, detail: &str) -> Admission {
+        match answer {
+            Answer::Close => Admission::Refused(Refusal::of(code, rule, detail)),
+            Answer::Invalid => Admission::Invalid,
+        }
+    }
+}
