@@ -180,7 +180,15 @@ impl Registry {
         let mut session = found.lock();
         match session.can_replay(ask.seq) {
             Ok(()) => {}
-            Err(NoReplay::Forgotten) => return Admission::Invalid,
+            Err(NoReplay::Forgotten) => {
+                // Nobody can have it back any more, unless somebody listens to it.
+                let over = session.listener().is_none();
+                drop(session);
+                if over {
+                    self.end(&ask.session_id, FORGOTTEN, at_ms);
+                }
+                return Admission::Invalid;
+            }
             Err(NoReplay::Ahead) => {
                 let detail = format!("resume at {} of a session at {}", ask.seq, session.last());
                 return Self::no(self.options.resume_ahead, 4007, "sequence_ahead", &detail);
@@ -206,6 +214,13 @@ impl Registry {
         drop(session);
         self.resumes.push((shard, ask.session_id.clone(), at_ms));
         Admission::Granted(found)
+    }
+
+    /// The shard of a session that lives.
+    pub(super) fn shard_of(&self, id: &str) -> Option<u32> {
+        self.live
+            .get(id)
+            .map(|session| session.lock().identity.shard)
     }
 
     /// Ends a session.
@@ -315,6 +330,8 @@ impl Registry {
 
 /// Why a session ended that its client closed.
 pub(super) const CLOSED_BY_CLIENT: &str = "closed_by_client";
+/// Why a session ended that was to be resumed from before what is kept of it.
+const FORGOTTEN: &str = "forgotten";
 
 #[cfg(test)]
 mod tests {
@@ -389,6 +406,37 @@ mod tests {
             Admission::Invalid
         ));
         assert_eq!(registry.log.count, 1);
+    }
+
+    #[test]
+    fn a_resume_from_before_what_is_kept_ends_the_session() {
+        let (mut registry, now) = registry(|options| options.replay_trim_at_heartbeat = true);
+        let session = granted(registry.identify(&ask(0, 1), caller(1), now, 0));
+        let id = session.lock().identity.id.clone();
+        for _ in 0..3 {
+            let (event, mut scratch) = (super::super::event::Event::Resumed, String::new());
+            session
+                .lock()
+                .dispatch(event, 0, &mut scratch, |_, out| out.push_str("{}"));
+        }
+        session.lock().acknowledged(2);
+        let resume = Resume {
+            token: "simulated".to_owned(),
+            session_id: id,
+            seq: 1,
+        };
+        // Whoever listens keeps it.
+        assert!(matches!(
+            registry.resume(&resume, caller(2), 5),
+            Admission::Invalid
+        ));
+        assert_eq!(session.lock().ended, None);
+        session.lock().detach(1, now, Duration::from_secs(1));
+        assert!(matches!(
+            registry.resume(&resume, caller(2), 6),
+            Admission::Invalid
+        ));
+        assert_eq!(session.lock().ended, Some((FORGOTTEN, 6)));
     }
 
     #[test]
