@@ -56,6 +56,10 @@ breaks: tools ## Breaks the code on purpose, and requires the named test to turn
 soak: ## The model with many seeds: make soak SEEDS=1000
 	SHARDFLEET_MODEL_SEEDS=$(or $(SEEDS),1000) cargo test --locked --release --test model
 
+.PHONY: chaos
+chaos: tools ## Every fault long and hard, and docs/FAULTS.md from it: make chaos FAULTS=outage for some
+	@.ci/chaos $(FAULTS)
+
 .PHONY: deny
 deny: ## Licenses and sources of dependencies, where cargo-deny is installed
 	cargo deny --all-features check --config .ci/deny.toml bans licenses sources

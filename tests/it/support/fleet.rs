@@ -4,17 +4,27 @@ pub(crate) mod discord;
 pub(crate) mod folder;
 pub(crate) mod judge;
 pub(crate) mod member;
+pub(crate) mod pace;
 mod plan;
+mod row;
 mod server;
+mod silence;
 mod tls;
 pub(crate) mod wait;
 mod watch;
+mod witness;
 
 use std::{path::Path, time::Duration};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use shardfleet::{broker::Broker, config, roster::Roster, subject::Names};
+use shardfleet::{
+    broker::Broker,
+    clock::{self, Instant},
+    config,
+    roster::Roster,
+    subject::Names,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
@@ -24,6 +34,7 @@ use self::{
     plan::Plan,
     server::Nats,
     wait::LIMIT,
+    witness::Witness,
 };
 use super::{chaos::Wire, process::BIN};
 
@@ -41,6 +52,8 @@ pub(crate) struct Fleet {
     roster: Roster,
     _gathering: DropGuard,
     tls: Option<Tls>,
+    witness: Option<Witness>,
+    began: Instant,
     /// What processes that start from now on take for the bot's token.
     pub(crate) token: String,
     pub(crate) plan: Plan,
@@ -68,6 +81,7 @@ impl Fleet {
     }
 
     pub(super) async fn launch(plan: Plan) -> Self {
+        let began = clock::now();
         let folder = Folder::new();
         std::fs::write(folder.path().join("config.toml"), plan.configuration()).unwrap();
         let tls = plan.tls.then(|| tls::issue(folder.path()));
@@ -84,6 +98,8 @@ impl Fleet {
         let roster = Roster::gather(&broker, gathering.clone()).await.unwrap();
         let (gateways, coordinators) = (Vec::new(), Vec::new());
         let cold = plan.cold;
+        let stream = broker.names.stream(0, 1);
+        let witness = plan.witnessed.then(|| Witness::follow(&broker, stream));
         let mut fleet = Self {
             gateways,
             coordinators,
@@ -93,6 +109,8 @@ impl Fleet {
             roster,
             _gathering: gathering.drop_guard(),
             tls,
+            witness,
+            began,
             token: TOKEN.to_owned(),
             plan,
             folder,
@@ -158,6 +176,13 @@ impl Fleet {
         self.gateways[at].process.take().unwrap().kill();
     }
 
+    /// Starts a coordinator anew in its place, under its name.
+    pub(crate) fn restart_coordinator(&mut self, at: usize) {
+        let Member { role, name, .. } = &self.coordinators[at];
+        let process = self.run(role, name, None);
+        self.coordinators[at].process = Some(process);
+    }
+
     /// `kill -9`.
     pub(crate) fn kill_coordinator(&mut self, at: usize) {
         self.coordinators[at].process.take().unwrap().kill();
@@ -166,6 +191,12 @@ impl Fleet {
     /// SIGTERM. Returns the exit code, once it has ended.
     pub(crate) async fn stop_gateway(&mut self, at: usize) -> Option<i32> {
         let process = self.gateways[at].process.take().unwrap();
+        process.stop(LIMIT).await
+    }
+
+    /// SIGTERM. Returns the exit code, once it has ended.
+    pub(crate) async fn stop_coordinator(&mut self, at: usize) -> Option<i32> {
+        let process = self.coordinators[at].process.take().unwrap();
         process.stop(LIMIT).await
     }
 
