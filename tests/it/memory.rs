@@ -3,7 +3,7 @@
 use crate::support::fleet::{Fleet, pace::cut};
 
 /// What a gateway of a few shards takes beside `gateway.buffer` at most, in MiB: see docs/FAULTS.md.
-const BESIDE: u64 = 96;
+const BESIDE: u64 = 128;
 
 /// NATS is away while Discord sends several times what the buffer holds.
 #[tokio::test(flavor = "multi_thread")]
