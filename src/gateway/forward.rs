@@ -12,6 +12,7 @@ pub mod batch;
 pub mod flight;
 pub mod message;
 pub mod outlet;
+pub mod refusals;
 
 use std::sync::{
     Arc,
@@ -23,7 +24,8 @@ use tokio::sync::{mpsc, watch};
 
 use self::{
     batch::Batch,
-    flight::{Flight, Step},
+    flight::{Answer, Flight, Step},
+    outlet::Heard,
 };
 pub use self::{
     flight::Last,
@@ -74,6 +76,8 @@ pub struct Publisher {
     pub progress: Arc<Progress>,
     /// Counters.
     pub meters: Meters,
+    /// The stream refused the last attempt.
+    pub refused: bool,
     /// READYs that are stored, for the session's key.
     pub ready: mpsc::UnboundedSender<Message>,
 }
@@ -148,7 +152,7 @@ impl Publisher {
                 Step::Usurped => return Err(End::Usurped),
                 Step::Publish { attempt, expected } => {
                     if flight.retries() > 0 {
-                        self.meters.retried();
+                        self.meters.retried(std::mem::take(&mut self.refused));
                         // What the server has against the batch it may not have against one message.
                         out = &out[..1];
                     }
@@ -173,9 +177,9 @@ impl Publisher {
                 answer = self.outlet.answers.next() => {
                     let Some(message) = answer else { return Step::Usurped };
                     let now = clock::now();
-                    if let Some((attempt, answer)) = outlet::parse(&message)
-                        && let Some(step) = flight.answered(attempt, answer, now)
-                    {
+                    let Some((attempt, heard)) = outlet::parse(&message) else { continue };
+                    let answer = self.understand(heard, now);
+                    if let Some(step) = flight.answered(attempt, answer, now) {
                         return step;
                     }
                 }
@@ -183,6 +187,20 @@ impl Publisher {
                 () = tokio::time::sleep_until(until) => return flight.step(clock::now()),
             }
         }
+    }
+
+    /// A refusal is said, seldom, and counted with the retry that follows.
+    fn understand(&mut self, heard: Heard, now: Instant) -> Answer {
+        let refusal = match heard {
+            Heard::Answer(answer) => return answer,
+            Heard::Refusal(refusal) => refusal,
+        };
+        self.refused = true;
+        if let Some(more) = self.outlet.refusals.one_more(now) {
+            let shard = self.outlet.shard();
+            tracing::warn!(%shard, more, "the stream refuses what shard {shard} publishes, and others: {refusal}");
+        }
+        Answer::Later
     }
 
     fn discard(&mut self, mut batch: Batch) {

@@ -14,7 +14,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::group::{self, Shared};
+use super::{
+    forward::refusals::Refusals,
+    group::{self, Shared},
+};
 use crate::{
     broker::{Broker, bucket::Bucket},
     config,
@@ -32,6 +35,8 @@ pub struct Tools {
     pub leases: Bucket,
     /// The bucket of state.
     pub state: Bucket,
+    /// What its streams refuse.
+    pub refusals: Refusals,
     /// Counts the leaders that announced themselves.
     pub leader: watch::Receiver<u64>,
 }
@@ -137,6 +142,7 @@ async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Tools
         broker,
         leases,
         state,
+        refusals: Refusals::default(),
         leader,
     })
 }

@@ -16,7 +16,7 @@ table! {
     DROPPED: Counter "shardfleet_events_dropped_total" ["reason"];
     /// Seconds from a frame read to its ack.
     PUBLISH: Histogram "shardfleet_publish_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-    /// Publishes sent again.
+    /// Publishes sent again, because the stream refused them (it is full, say) or did not answer.
     RETRIES: Counter "shardfleet_publish_retries_total" ["reason"];
     /// Bytes that wait for an ack.
     BUFFER: Gauge "shardfleet_buffer_bytes" [];
@@ -54,7 +54,7 @@ pub fn begin() {
         }
     };
     zero(DROPPED, "reason", &["denied", "shed", "seen", "stray"]);
-    zero(RETRIES, "reason", &["unanswered"]);
+    zero(RETRIES, "reason", &["unanswered", "refused"]);
     zero(SESSIONS, "kind", &["ready", "resumed"]);
     zero(DISCONNECTS, "code", &["none"]);
     zero(EVENTS, "event", &["READY"]);
@@ -74,7 +74,8 @@ pub struct Meters {
     events: RefCell<HashMap<Arc<str>, Counter>>,
     bytes: Counter,
     publish: Histogram,
-    retries: Counter,
+    unanswered: Counter,
+    refused: Counter,
 }
 
 impl Default for Meters {
@@ -84,7 +85,8 @@ impl Default for Meters {
             events: RefCell::default(),
             bytes: counter!(EVENT_BYTES.name),
             publish: histogram!(PUBLISH.name),
-            retries: counter!(RETRIES.name, "reason" => "unanswered"),
+            unanswered: counter!(RETRIES.name, "reason" => "unanswered"),
+            refused: counter!(RETRIES.name, "reason" => "refused"),
         }
     }
 }
@@ -113,9 +115,14 @@ impl Meters {
         }
     }
 
-    /// One message was sent again.
-    pub fn retried(&self) {
-        self.retries.increment(1);
+    /// A publish was sent again, because the stream refused it or said nothing.
+    pub fn retried(&self, refused: bool) {
+        let retries = if refused {
+            &self.refused
+        } else {
+            &self.unanswered
+        };
+        retries.increment(1);
     }
 }
 

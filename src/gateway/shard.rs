@@ -298,11 +298,8 @@ impl Run {
             Some(soon)
         };
         // A resume point that is due waits until everything is stored.
-        let keep = Some(if self.keep.next() > now {
-            self.keep.next()
-        } else {
-            soon
-        });
+        let keep = Some(self.keep.next(now)).filter(|next| *next > now);
+        let keep = keep.or(Some(soon));
         let wakes = [asking, until, gate, commands, room, limit, keep];
         wakes
             .into_iter()

@@ -32,6 +32,21 @@ async fn a_killed_gateway_comes_back_where_the_stream_ends() {
     assert_eq!(fleet.audit().await.gaps, 0);
 }
 
+/// Nobody is left to take over; each comes back under its name, and what Discord sent meanwhile is
+/// replayed.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_gateways_killed_at_once_come_back_where_the_stream_ends() {
+    let start = Fleet::start().shards(8).group_size(2).gateways(3);
+    let mut fleet = start.events_per_second(400).await;
+    fleet.flow(500).await;
+    let before = fleet.discord.figures().await;
+    (0..3).for_each(|gateway| fleet.kill_gateway(gateway));
+    (0..3).for_each(|gateway| fleet.restart_gateway(gateway));
+    fleet.resumed_since(&before, 8).await;
+    fleet.flow(500).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
 /// Two rounds of IDENTIFYs; the leader dies after the first grants. Its successor breaks no rule of
 /// Discord's (the audit looks), and spends not one IDENTIFY too many.
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use super::{
     flight::{Answer, Last, Loss},
     message::{Body, Message},
+    refusals::Refusals,
 };
 use crate::{
     broker::Broker,
@@ -57,6 +58,8 @@ pub struct Outlet {
     subjects: HashMap<Arc<str>, Subject>,
     /// Messages that the stream takes as one.
     batch_limit: usize,
+    /// What the lane's streams refuse.
+    pub refusals: Refusals,
     /// Answers to publishes; the last token of their subject is the attempt.
     pub answers: Subscriber,
 }
@@ -75,7 +78,12 @@ impl Outlet {
     ///
     /// # Errors
     /// Where NATS refuses the subscription.
-    pub async fn open(broker: &Broker, shard: ShardId, stream: &str) -> Result<Self> {
+    pub async fn open(
+        broker: &Broker,
+        shard: ShardId,
+        stream: &str,
+        refusals: Refusals,
+    ) -> Result<Self> {
         let inbox = broker.client.new_inbox();
         let answers = broker.client.subscribe(format!("{inbox}.*")).await?;
         let stream = broker.jetstream.get_stream_no_info(stream).await?;
@@ -95,6 +103,7 @@ impl Outlet {
             inbox,
             subjects,
             batch_limit,
+            refusals,
             answers,
         })
     }
@@ -169,6 +178,11 @@ impl Outlet {
                 }
             }
         }
+    }
+
+    /// Whose way it is.
+    pub fn shard(&self) -> ShardId {
+        self.shard
     }
 
     /// Messages that go together at most; 1 where the stream takes no batches.
@@ -251,26 +265,30 @@ impl Outgoing {
     }
 }
 
+/// What the stream said to an attempt.
+pub(super) enum Heard {
+    /// What to do about it is plain.
+    Answer(Answer),
+    /// Not now, for this reason: it is full, say.
+    Refusal(String),
+}
+
 /// The attempt and what the stream said to it.
-pub(super) fn parse(message: &async_nats::Message) -> Option<(u64, Answer)> {
+pub(super) fn parse(message: &async_nats::Message) -> Option<(u64, Heard)> {
     let attempt = message.subject.rsplit('.').next()?.parse().ok()?;
     // A status without a body: nobody serves the stream just now.
     if message.status.is_some() || message.payload.is_empty() {
-        return Some((attempt, Answer::Later));
+        return Some((attempt, Heard::Answer(Answer::Later)));
     }
-    let answer = match serde_json::from_slice::<Response<PublishAck>>(&message.payload) {
-        Ok(Response::Ok(ack)) => Answer::Stored(ack.sequence),
+    let heard = match serde_json::from_slice::<Response<PublishAck>>(&message.payload) {
+        Ok(Response::Ok(ack)) => Heard::Answer(Answer::Stored(ack.sequence)),
         Ok(Response::Err { error }) => match error.error_code() {
-            ErrorCode::STREAM_WRONG_LAST_SEQUENCE | BATCH_HAS_DUPLICATE => Answer::Fenced,
-            code => {
-                tracing::warn!(?code, "the stream refuses for now: {error}");
-                Answer::Later
+            ErrorCode::STREAM_WRONG_LAST_SEQUENCE | BATCH_HAS_DUPLICATE => {
+                Heard::Answer(Answer::Fenced)
             }
+            _ => Heard::Refusal(error.to_string()),
         },
-        Err(error) => {
-            tracing::warn!("an answer of the stream was not understood: {error}");
-            Answer::Later
-        }
+        Err(error) => Heard::Refusal(format!("its answer was not understood: {error}")),
     };
-    Some((attempt, answer))
+    Some((attempt, heard))
 }
