@@ -179,7 +179,7 @@ impl Stay {
         let stream = tools.broker.names.stream(partition, shared.partitions);
         let (key, stored) =
             SessionKey::open(tools.state.clone(), generation, id, self.epoch).await?;
-        let outlet = Outlet::open(&tools.broker, id, &stream).await?;
+        let outlet = Outlet::open(&tools.broker, id, &stream, tools.turn.clone()).await?;
         let last = outlet.last().await;
         if last == forward::Last::Unknown {
             anyhow::bail!("the leader of the stream {stream} does not answer");

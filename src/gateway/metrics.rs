@@ -54,7 +54,7 @@ pub fn begin() {
         }
     };
     zero(DROPPED, "reason", &["denied", "shed", "seen", "stray"]);
-    zero(RETRIES, "reason", &["unanswered"]);
+    zero(RETRIES, "reason", &["unanswered", "unbatched"]);
     zero(SESSIONS, "kind", &["ready", "resumed"]);
     zero(DISCONNECTS, "code", &["none"]);
     zero(EVENTS, "event", &["READY"]);
@@ -74,7 +74,8 @@ pub struct Meters {
     events: RefCell<HashMap<Arc<str>, Counter>>,
     bytes: Counter,
     publish: Histogram,
-    retries: Counter,
+    unanswered: Counter,
+    unbatched: Counter,
 }
 
 impl Default for Meters {
@@ -84,7 +85,8 @@ impl Default for Meters {
             events: RefCell::default(),
             bytes: counter!(EVENT_BYTES.name),
             publish: histogram!(PUBLISH.name),
-            retries: counter!(RETRIES.name, "reason" => "unanswered"),
+            unanswered: counter!(RETRIES.name, "reason" => "unanswered"),
+            unbatched: counter!(RETRIES.name, "reason" => "unbatched"),
         }
     }
 }
@@ -113,9 +115,14 @@ impl Meters {
         }
     }
 
-    /// One message was sent again.
-    pub fn retried(&self) {
-        self.retries.increment(1);
+    /// Messages were sent again: alone after a batch was refused for being one, or unanswered.
+    pub fn retried(&self, unbatched: bool) {
+        let counter = if unbatched {
+            &self.unbatched
+        } else {
+            &self.unanswered
+        };
+        counter.increment(1);
     }
 }
 
