@@ -110,20 +110,27 @@ impl Outlet {
 
     /// The shard's last stored message, from the stream's leader.
     pub async fn last(&self) -> Last {
+        self.last_and_gap().await.0
+    }
+
+    /// The same, and what it says if it is a gap.
+    pub async fn last_and_gap(&self) -> (Last, Option<Gap>) {
         match self
             .stream
             .get_last_raw_message_by_subject(&self.filter)
             .await
         {
             Ok(message) => {
-                let id = message
-                    .headers
-                    .get(NATS_MESSAGE_ID)
-                    .map(ToString::to_string);
-                Last::Message(message.sequence, id.unwrap_or_default())
+                let id = message.headers.get(NATS_MESSAGE_ID);
+                let id = id.map(ToString::to_string).unwrap_or_default();
+                let is_gap = message.subject.ends_with(GAP_EVENT);
+                let gap = is_gap.then(|| wire::decode(&message.payload).ok());
+                (Last::Message(message.sequence, id), gap.flatten())
             }
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Last::Nothing,
-            Err(_) => Last::Unknown,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                (Last::Nothing, None)
+            }
+            Err(_) => (Last::Unknown, None),
         }
     }
 

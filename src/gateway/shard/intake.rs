@@ -63,12 +63,8 @@ pub struct Intake {
 
 impl Intake {
     /// An intake that begins at a resume point, or without one.
-    pub fn new(id: ShardId, session: Option<Session>, topology: Arc<Topology>, sink: Sink) -> Self {
-        let name = session
-            .as_ref()
-            .map_or("", |session| session.id.as_str())
-            .into();
-        let track = Track::new(session);
+    pub fn new(id: ShardId, track: Track, topology: Arc<Topology>, sink: Sink) -> Self {
+        let name = track.session().map_or("", |session| &session.id).into();
         Self {
             id,
             track,
