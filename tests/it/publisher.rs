@@ -3,12 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::future::join_all;
-use shardfleet::{gateway::forward::Turn, wire::event::MESSAGE_ID};
+use futures_util::{StreamExt, future::join_all};
+use shardfleet::{
+    gateway::forward::{End, Turn},
+    wire::event::MESSAGE_ID,
+};
 
 use crate::support::{
+    self,
     nats::Nats,
-    publisher::{Stored, backlog, connect, create_stream, stored},
+    publisher::{
+        Stored, backlog, connect, create_stream, event, lease, limit_messages, publisher, stored,
+    },
 };
 
 const BATCH_ID: &str = "Nats-Batch-Id";
@@ -100,4 +106,35 @@ async fn a_short_queue_leaves_message_by_message() {
             .iter()
             .all(|message| message.header(BATCH_ID).is_none())
     );
+}
+
+/// A stream that says no, here as it takes only small messages: what was sent is sent again until it is
+/// stored, and nothing goes before it.
+#[tokio::test]
+async fn what_is_refused_for_now_is_stored_later() {
+    const EVENTS: u64 = 20;
+    let nats = Nats::start(-1).await;
+    let broker = connect(&nats.url).await;
+    create_stream(&broker).await;
+    let (_lease, held) = lease();
+    let (queue, publisher) = publisher(&broker, &Turn::default(), 0, held).await;
+    limit_messages(&broker, 10).await;
+    let mut sent = broker.client.subscribe("discord.0.X").await.unwrap();
+    broker.client.flush().await.unwrap();
+    for seq in 1..=EVENTS {
+        let message = event(0, seq);
+        publisher.budget.add(message.body.size());
+        queue.send(message).unwrap();
+    }
+    drop(queue);
+    let publishing = tokio::spawn(publisher.run(0));
+    for _ in 0..3 {
+        let message = tokio::time::timeout(support::LIMIT, sent.next()).await;
+        let headers = message.unwrap().unwrap().headers.unwrap();
+        assert_eq!(headers.get(MESSAGE_ID).unwrap().as_str(), "0:1");
+    }
+    limit_messages(&broker, -1).await;
+    let end = tokio::time::timeout(support::LIMIT, publishing).await;
+    assert_eq!(end.unwrap().unwrap(), End::Flushed);
+    assert_eq!(ids(&stored(&broker).await, 0), wanted(0, EVENTS));
 }

@@ -302,6 +302,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_will_pass_is_tried_again() {
+        let mut flight = Flight::new(4);
+        flight.step(after(0));
+        let step = flight.answered(1, Answer::Later, after(0));
+        assert!(matches!(step, Some(Step::Wait(_))), "{step:?}");
+        let (attempt, expected) = (2, 4);
+        assert_eq!(flight.step(after(1)), Step::Publish { attempt, expected });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_leaves_while_something_is_under_way() {
+        let mut flight = Flight::new(4);
+        flight.step(after(0));
+        assert!(matches!(flight.step(after(1)), Step::Wait(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_later_owner_ends_it() {
         let mut flight = Flight::new(4);
         flight.step(after(0));

@@ -1,6 +1,6 @@
 //! What a shard takes in: numbers checked, choice of events applied, handed to the publisher.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use ::metrics::counter;
 use bytes::Bytes;
@@ -80,12 +80,13 @@ impl Intake {
     pub fn dispatch(&mut self, text: String, now: Instant) -> Take {
         let shard = self.id;
         let head = peek::peek(&text);
-        let Some((seq, name)) = head.and_then(|head| Some((head.s?, head.t?))) else {
+        let Some((seq, name)) = head.and_then(|head| Some((head.s?, head.t.filter(is_name)?)))
+        else {
             tracing::warn!(%shard, "a dispatch of shard {shard} has no sequence or no name");
             return Take::Dropped;
         };
         self.sink.gauge.event();
-        let name = self.name(name);
+        let name = self.name(&name);
         let mut take = Take::Queued;
         if &*name == "READY" {
             let Some(ready) = session::ready(text.as_bytes()) else {
@@ -221,6 +222,13 @@ impl Intake {
         }
         name
     }
+}
+
+/// True for what can stand in a subject: anything else would be refused for ever.
+#[expect(clippy::ptr_arg, reason = "a filter of an option of it")]
+fn is_name(name: &Cow<'_, str>) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.is_empty() && name.bytes().all(word)
 }
 
 fn dropped(reason: &'static str) -> Take {

@@ -63,6 +63,18 @@ pub(crate) async fn create_stream(broker: &Broker) {
     broker.jetstream.create_stream(stream).await.unwrap();
 }
 
+/// From now on the stream refuses messages larger than this; -1: none.
+pub(crate) async fn limit_messages(broker: &Broker, bytes: i32) {
+    let stream = broker.jetstream.get_stream(STREAM).await.unwrap();
+    let found = stream.cached_info().config.clone();
+    let max_message_size = bytes;
+    let limited = Config {
+        max_message_size,
+        ..found
+    };
+    broker.jetstream.update_stream(limited).await.unwrap();
+}
+
 /// A lease that outlasts every test; the sender ends it.
 pub(crate) fn lease() -> (watch::Sender<Option<Held>>, watch::Receiver<Option<Held>>) {
     let until = clock::boottime().plus(Duration::from_secs(600));
