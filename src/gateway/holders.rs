@@ -31,11 +31,13 @@ impl Holders {
         let Some(group) = number.map(GroupId) else {
             return false;
         };
-        let before = match holder.clone() {
-            Some(holder) => self.heard.insert(group, (holder, now)),
-            None => self.heard.remove(&group),
-        };
-        before.map(|(holder, _)| holder) != holder
+        let before = self.heard.get(&group).map(|(holder, _)| holder);
+        let changed = before != holder.as_ref();
+        match holder {
+            Some(holder) => _ = self.heard.insert(group, (holder, now)),
+            None => _ = self.heard.remove(&group),
+        }
+        changed
     }
 
     /// Who holds what at `now`.
