@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    forward::refusals::Refusals,
+    forward::{Turn, refusals::Refusals},
     group::{self, Shared},
 };
 use crate::{
@@ -37,6 +37,8 @@ pub struct Tools {
     pub state: Bucket,
     /// What its streams refuse.
     pub refusals: Refusals,
+    /// Its shards' batches go out in turn.
+    pub turn: Turn,
     /// Counts the leaders that announced themselves.
     pub leader: watch::Receiver<u64>,
 }
@@ -143,6 +145,7 @@ async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Tools
         leases,
         state,
         refusals: Refusals::default(),
+        turn: Turn::default(),
         leader,
     })
 }

@@ -54,7 +54,7 @@ pub fn begin() {
         }
     };
     zero(DROPPED, "reason", &["denied", "shed", "seen", "stray"]);
-    zero(RETRIES, "reason", &["unanswered", "refused"]);
+    zero(RETRIES, "reason", &["unanswered", "refused", "unbatched"]);
     zero(SESSIONS, "kind", &["ready", "resumed"]);
     zero(DISCONNECTS, "code", &["none"]);
     zero(EVENTS, "event", &["READY"]);
@@ -69,6 +69,28 @@ pub fn begin() {
 /// Names that a label may have; Discord may send others, and they are `other`.
 const MAX_EVENT_LABELS: usize = 128;
 
+/// Why a publish was sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing was heard of it in time.
+    Unanswered,
+    /// The stream refused it.
+    Refused,
+    /// A batch was refused for being one: its messages go alone.
+    Unbatched,
+}
+
+impl Retry {
+    /// What there was against the attempt before.
+    pub fn of(refused: bool, unbatched: bool) -> Self {
+        match (refused, unbatched) {
+            (true, _) => Self::Refused,
+            (false, true) => Self::Unbatched,
+            (false, false) => Self::Unanswered,
+        }
+    }
+}
+
 /// Handles of one shard, resolved once.
 pub struct Meters {
     events: RefCell<HashMap<Arc<str>, Counter>>,
@@ -76,6 +98,7 @@ pub struct Meters {
     publish: Histogram,
     unanswered: Counter,
     refused: Counter,
+    unbatched: Counter,
 }
 
 impl Default for Meters {
@@ -87,6 +110,7 @@ impl Default for Meters {
             publish: histogram!(PUBLISH.name),
             unanswered: counter!(RETRIES.name, "reason" => "unanswered"),
             refused: counter!(RETRIES.name, "reason" => "refused"),
+            unbatched: counter!(RETRIES.name, "reason" => "unbatched"),
         }
     }
 }
@@ -115,12 +139,12 @@ impl Meters {
         }
     }
 
-    /// A publish was sent again, because the stream refused it or said nothing.
-    pub fn retried(&self, refused: bool) {
-        let retries = if refused {
-            &self.refused
-        } else {
-            &self.unanswered
+    /// A publish was sent again.
+    pub fn retried(&self, why: Retry) {
+        let retries = match why {
+            Retry::Unanswered => &self.unanswered,
+            Retry::Refused => &self.refused,
+            Retry::Unbatched => &self.unbatched,
         };
         retries.increment(1);
     }

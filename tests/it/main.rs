@@ -22,6 +22,7 @@ mod outage;
 mod oversize;
 mod permissions;
 mod process;
+mod publisher;
 mod queue;
 mod refusal;
 mod replay;

@@ -51,7 +51,7 @@ impl Run {
         };
         match head.op {
             peek::DISPATCH => {
-                if head.t == Some("RATE_LIMITED") {
+                if head.t.as_deref() == Some("RATE_LIMITED") {
                     self.shard.commands.rate_limited(&text, now);
                 }
                 match self.intake.dispatch(text, now) {

@@ -18,8 +18,13 @@ use shardfleet::{
         Audit, Report,
         evidence::{SentLine, Sessions, StoredLine},
     },
+    clock,
     fleet::ShardId,
-    wire::event::{CONTENT_ENCODING, MESSAGE_ID, parse_message_id},
+    subject::GAP_EVENT,
+    wire::{
+        self,
+        event::{CONTENT_ENCODING, Gap, GapReason, MESSAGE_ID, gap_id, parse_message_id},
+    },
 };
 
 use super::{
@@ -179,6 +184,20 @@ impl Fleet {
     /// The bytes that the stream holds, as the server counts them.
     pub(crate) async fn stored_bytes(&self) -> u64 {
         self.stream().await.get_info().await.unwrap().state.bytes
+    }
+
+    /// Stores what a gateway says of a hole before the event behind it, for every session.
+    pub(crate) async fn announce_holes(&self) {
+        for session in living(&self.sim_verdict().await) {
+            let Session { id, last_seq, .. } = session;
+            let gap = Gap::new(GapReason::Hole, id, *last_seq, clock::unix_ms());
+            let subject = self.broker.names.event(ShardId(session.shard), GAP_EVENT);
+            let mut headers = HeaderMap::new();
+            headers.insert(MESSAGE_ID, gap_id(id, *last_seq));
+            let client = &self.broker.client;
+            let stored = client.request_with_headers(subject, headers, wire::encode(&gap));
+            stored.await.unwrap();
+        }
     }
 
     /// The last sequence of the stream.
