@@ -13,6 +13,7 @@ async fn is_bounded_while_nats_is_away() {
     let start = start.set("lease.ttl", "\"120s\"").set("gateway.shed", "[]");
     let start = start.discord("--replay-buffer=200000");
     let mut fleet = start.at_exactly(4_000).await;
+    fleet.flow_for(2).await;
     let before = fleet.discord.figures().await;
     fleet.nats.kill();
     fleet
