@@ -68,6 +68,10 @@ bench-quick: tools ## The same in three minutes, once each, nothing written
 bench-sim: ## How much one simulator can send: make bench-sim SHARDS=1024 FLAGS=--pre-encoded
 	@ulimit -n "$$(ulimit -Hn)" && cargo bench --locked --bench simulator
 
+.PHONY: chaos
+chaos: tools ## Every fault long and hard, and docs/FAULTS.md from it: make chaos FAULTS=outage for some
+	@.ci/chaos $(FAULTS)
+
 .PHONY: deny
 deny: ## Licenses and sources of dependencies, where cargo-deny is installed
 	cargo deny --all-features check --config .ci/deny.toml bans licenses sources

@@ -6,7 +6,7 @@
 
 pub mod buckets;
 pub mod budget;
-mod compat;
+pub mod compat;
 pub mod leader;
 mod ledger;
 mod limits;

@@ -70,6 +70,7 @@ mod body;
 mod connection;
 mod control;
 mod dice;
+pub mod doors;
 mod emit;
 mod event;
 mod fault;

@@ -85,7 +85,8 @@ impl SessionLine {
     /// The sequence up to which the stream owes everything.
     ///
     /// A session that lives is replayed, so all of it. One that Discord ended over its socket had
-    /// delivered what stood before the end. One that ended without a socket delivered to nobody.
+    /// delivered what stood before the end. One that ended without a socket delivered to nobody; so
+    /// did one whose replay Discord refused, whatever it had handed to a process that is gone.
     pub fn owed(&self) -> u64 {
         match self.end_reason.as_deref() {
             None => self.last_seq,

@@ -63,6 +63,21 @@ pub fn load(sources: &Sources) -> Result<Config, Faults> {
     read(&figment)
 }
 
+/// Reads a configuration from the text of a file alone.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str) -> Result<Config, Faults> {
+    let toml = Toml::string(text);
+    if let Err(error) = toml.data() {
+        return Err(Faults(vec![whole_file(
+            Path::new("the text"),
+            error.kind.to_string(),
+        )]));
+    }
+    read(&Figment::from(toml))
+}
+
 /// One `--set`, read as the environment is: what looks like a number is one.
 struct Flag<'a>(&'a str, &'a str);
 

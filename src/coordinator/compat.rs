@@ -86,7 +86,10 @@ async fn answer(State(front): State<Front>, request: Request) -> Response {
 }
 
 /// The shard that a query names; without one it is 0, as in twilight's gateway-queue.
-fn shard(query: Option<&str>) -> Result<u32, String> {
+///
+/// # Errors
+/// Where it names none, or several.
+pub fn shard(query: Option<&str>) -> Result<u32, String> {
     let mut named =
         query
             .unwrap_or_default()

@@ -45,11 +45,12 @@ pub fn plan(view: &View<'_>) -> Plan {
     let share = share(view);
     let held = view.mine.len();
     let candidates = candidates(view);
+    let give_back = give_back(view, share, &candidates);
     let wanted = share.saturating_sub(held).min(candidates.len());
     Plan {
         candidates,
         wanted,
-        give_back: give_back(view, share),
+        give_back,
     }
 }
 
@@ -103,9 +104,10 @@ fn candidates(view: &View<'_>) -> Vec<GroupId> {
         .collect()
 }
 
-/// One group at a time, the highest first, and only for a process that is short of one.
-fn give_back(view: &View<'_>, share: usize) -> Vec<GroupId> {
-    if view.mine.len() <= share || view.leaving > 0 {
+/// One group at a time, the highest first, and only for a process that is short of one. While any
+/// group is free, that one is there for it: so the next follows as soon as the last is taken.
+fn give_back(view: &View<'_>, share: usize, free: &[GroupId]) -> Vec<GroupId> {
+    if view.mine.len() <= share || view.leaving > 0 || !free.is_empty() {
         return Vec::new();
     }
     view.mine.iter().max().copied().into_iter().collect()
@@ -157,6 +159,11 @@ mod tests {
             .give_back,
             []
         );
+        // What was given back is nobody's yet, then it is taken.
+        let mut rest = view("a", &[("a", 8), ("b", 8)], &all[..7]);
+        assert_eq!(plan(&rest).give_back, []);
+        rest.holders.insert(GroupId(7), "b");
+        assert_eq!(plan(&rest).give_back, [GroupId(6)]);
         let mut b = view("b", &[("a", 8), ("b", 8)], &[]);
         b.holders = (0..7).map(|group| (GroupId(group), "a")).collect();
         assert_eq!(plan(&b).candidates, [GroupId(7)]);

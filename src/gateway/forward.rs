@@ -5,13 +5,14 @@
 //!
 //! One batch is in flight a shard; while it is, what comes gathers to the next. At a quiet pace a
 //! batch is one message; flat out it is hundreds, for one ack. The server stores a batch whole or not
-//! at all (atomic publish, server 2.12), so that prefix order holds; where it cannot, a batch is
-//! always one message.
+//! at all (atomic publish, server 2.12), so that prefix order holds; where it cannot, or where a batch
+//! costs it more than the messages alone, a batch is one message.
 
 pub mod batch;
 pub mod flight;
 pub mod message;
 pub mod outlet;
+pub mod refusals;
 
 use std::sync::{
     Arc,
@@ -23,14 +24,18 @@ use tokio::sync::{mpsc, watch};
 
 use self::{
     batch::Batch,
-    flight::{Flight, Step},
+    flight::{Answer, Flight, Step},
+    outlet::{Heard, Outgoing},
 };
 pub use self::{
     flight::Last,
     message::{Body, Message},
-    outlet::Outlet,
+    outlet::{Outlet, Turn},
 };
-use super::{buffer::Budget, metrics::Meters};
+use super::{
+    buffer::Budget,
+    metrics::{Meters, Retry},
+};
 use crate::{
     clock::{self, Instant},
     lease::Held,
@@ -74,6 +79,8 @@ pub struct Publisher {
     pub progress: Arc<Progress>,
     /// Counters.
     pub meters: Meters,
+    /// The stream refused the last attempt.
+    pub refused: bool,
     /// READYs that are stored, for the session's key.
     pub ready: mpsc::UnboundedSender<Message>,
 }
@@ -85,16 +92,20 @@ impl Publisher {
         let mut flight = Flight::new(last);
         let mut batch = Batch::default();
         loop {
-            if batch.is_empty() && !self.fill(&mut batch).await {
+            if !self.fill(&mut batch).await {
                 return End::Flushed;
             }
-            match self.store(&mut flight, &batch).await {
+            let sent_at = clock::now();
+            self.meters.sent(batch.waited(sent_at));
+            let out = batch.out(self.outlet.batches());
+            match self.store(&mut flight, out).await {
                 Ok(count) => {
+                    self.meters.acked(clock::now() - sent_at);
                     self.budget.acked(clock::unix_ms());
                     if let Some(loss) = flight.loss() {
                         self.outlet.tell_of(loss);
                     }
-                    for message in batch.pop(count) {
+                    for message in (0..count).map_while(|_| batch.pop()) {
                         self.budget.remove(message.body.size());
                         self.stored(message);
                     }
@@ -107,13 +118,15 @@ impl Publisher {
         }
     }
 
-    /// Takes what waits, at least one message. False: nothing will come any more.
+    /// Takes what waits, so that there is at least one message. False: nothing will come any more.
     async fn fill(&mut self, batch: &mut Batch) -> bool {
-        let Some(first) = self.queue.recv().await else {
-            return false;
-        };
-        batch.push(&mut self.outlet, first);
-        while batch.has_room(self.outlet.batch_limit())
+        if batch.is_empty() {
+            let Some(first) = self.queue.recv().await else {
+                return false;
+            };
+            batch.push(&mut self.outlet, first);
+        }
+        while batch.has_room(self.outlet.batches().max)
             && let Ok(next) = self.queue.try_recv()
         {
             batch.push(&mut self.outlet, next);
@@ -130,17 +143,10 @@ impl Publisher {
         }
     }
 
-    fn acked(&self, sent_at: Instant, count: usize) -> usize {
-        self.meters.acked(clock::now() - sent_at);
-        count
-    }
-
-    /// Sees messages from the front of the batch into the stream: how many of them.
-    async fn store(&mut self, flight: &mut Flight, batch: &Batch) -> Result<usize, End> {
-        let mut out = batch.out();
-        let sent_at = clock::now();
-        self.meters.sent(batch.waited(sent_at));
-        let mut step = flight.step(sent_at);
+    /// Sees messages from the front of `batch` into the stream: how many of them.
+    async fn store(&mut self, flight: &mut Flight, batch: &[Outgoing]) -> Result<usize, End> {
+        let mut out = batch;
+        let mut step = flight.step(clock::now());
         loop {
             if !self
                 .held
@@ -150,13 +156,16 @@ impl Publisher {
                 return Err(End::LeaseLost);
             }
             step = match step {
-                Step::Done => return Ok(self.acked(sent_at, out.len())),
-                Step::Part(count) => return Ok(self.acked(sent_at, count)),
+                Step::Done => return Ok(out.len()),
+                Step::Part(count) => return Ok(count),
                 Step::Usurped => return Err(End::Usurped),
                 Step::Publish { attempt, expected } => {
                     if flight.retries() > 0 {
-                        self.meters.retried();
-                        // What the server has against the batch it may not have against one message.
+                        let refused = std::mem::take(&mut self.refused);
+                        self.meters
+                            .retried(Retry::of(refused, flight.unbatched(clock::now())));
+                    }
+                    if flight.alone(clock::now()) {
                         out = &out[..1];
                     }
                     self.outlet.publish(out, attempt, expected).await;
@@ -165,7 +174,7 @@ impl Publisher {
                 Step::Look => {
                     let found = self.outlet.last().await;
                     // An earlier attempt may have carried all of it.
-                    let ids = batch.out().iter().map(|message| message.id.as_str());
+                    let ids = batch.iter().map(|message| message.id.as_str());
                     flight.saw(&found, ids, clock::now())
                 }
                 Step::Wait(until) => self.wait(flight, until).await,
@@ -180,9 +189,9 @@ impl Publisher {
                 answer = self.outlet.answers.next() => {
                     let Some(message) = answer else { return Step::Usurped };
                     let now = clock::now();
-                    if let Some((attempt, answer)) = outlet::parse(&message)
-                        && let Some(step) = flight.answered(attempt, answer, now)
-                    {
+                    let Some((attempt, heard)) = outlet::parse(&message) else { continue };
+                    let answer = self.understand(heard, now);
+                    if let Some(step) = flight.answered(attempt, answer, now) {
                         return step;
                     }
                 }
@@ -192,13 +201,24 @@ impl Publisher {
         }
     }
 
+    /// A refusal is said, seldom, and counted with the retry that follows.
+    fn understand(&mut self, heard: Heard, now: Instant) -> Answer {
+        let refusal = match heard {
+            Heard::Answer(answer) => return answer,
+            Heard::Refusal(refusal) => refusal,
+        };
+        self.refused = true;
+        if let Some(more) = self.outlet.refusals.one_more(now) {
+            let shard = self.outlet.shard();
+            tracing::warn!(%shard, more, "the stream refuses what shard {shard} publishes, and others: {refusal}");
+        }
+        Answer::Later
+    }
+
     fn discard(&mut self, mut batch: Batch) {
         self.queue.close();
-        let waiting = batch.pop(usize::MAX);
-        for message in waiting
-            .into_iter()
-            .chain(std::iter::from_fn(|| self.queue.try_recv().ok()))
-        {
+        let waiting = std::iter::from_fn(|| batch.pop());
+        for message in waiting.chain(std::iter::from_fn(|| self.queue.try_recv().ok())) {
             self.budget.remove(message.body.size());
         }
     }

@@ -21,7 +21,7 @@ use super::{
     metrics::{self, Meters},
     session::{self, SessionKey},
     shard::{self, Shard, Sink},
-    track::Session,
+    track::{Session, Track},
 };
 use crate::{
     fleet::{GroupId, Layout, ShardId},
@@ -179,13 +179,14 @@ impl Stay {
         let stream = tools.broker.names.stream(partition, shared.partitions);
         let (key, stored) =
             SessionKey::open(tools.state.clone(), generation, id, self.epoch).await?;
-        let outlet = Outlet::open(&tools.broker, id, &stream).await?;
-        let last = outlet.last().await;
+        let (turn, refusals) = (tools.turn.clone(), tools.refusals.clone());
+        let outlet = Outlet::open(&tools.broker, id, &stream, turn, refusals).await?;
+        let (last, gap) = outlet.last_and_gap().await;
         if last == forward::Last::Unknown {
             anyhow::bail!("the leader of the stream {stream} does not answer");
         }
         let ready = session::last_ready(&tools.broker, &stream, id).await?;
-        let point = session::resume_point(stored, &last, ready);
+        let point = session::resume_point(stored, &last, gap.as_ref(), ready);
         let shards = self.layout.shards;
         let process = shared.process.clone();
         let asking = Asking::open(&tools.broker, id, shards, process)
@@ -206,6 +207,7 @@ impl Stay {
             budget: shared.budget.clone(),
             progress: Arc::clone(&gauge.progress),
             meters: Meters::default(),
+            refused: false,
             ready,
         };
         let budget = shared.budget.clone();
@@ -264,7 +266,8 @@ impl Open {
         let publisher = tokio::spawn(self.publisher.run(self.point.last));
         let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved));
         let points = self.shard.points.clone();
-        let (end, last) = self.shard.run(self.point.session).await;
+        let track = Track::new(self.point.session, self.point.hole_told);
+        let (end, last) = self.shard.run(track).await;
         // The queue's sender went with the shard: the publisher stores what is left and ends.
         let outcome = publisher.await;
         if let (shard::End::Stopped, Ok(forward::End::Flushed), Some(session)) =

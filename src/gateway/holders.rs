@@ -22,7 +22,7 @@ impl Holders {
         Self { ttl, heard }
     }
 
-    /// A key was written by its holder, or deleted. True if the group became free.
+    /// A key was written by its holder, or deleted. True if the group changed hands or became free.
     pub fn heard(&mut self, key: &str, holder: Option<String>, now: Instant) -> bool {
         let number = key
             .rsplit('.')
@@ -31,12 +31,13 @@ impl Holders {
         let Some(group) = number.map(GroupId) else {
             return false;
         };
-        let free = holder.is_none();
+        let before = self.heard.get(&group).map(|(holder, _)| holder);
+        let changed = before != holder.as_ref();
         match holder {
             Some(holder) => _ = self.heard.insert(group, (holder, now)),
             None => _ = self.heard.remove(&group),
         }
-        free
+        changed
     }
 
     /// Who holds what at `now`.
@@ -61,8 +62,8 @@ mod tests {
         let mut holders = Holders::new(TTL);
         let start = crate::clock::now();
         let name = || Some("a".to_owned());
-        assert!(!holders.heard("group.1.3", name(), start));
-        assert!(!holders.heard("group.1.4", name(), start));
+        assert!(holders.heard("group.1.3", name(), start));
+        assert!(holders.heard("group.1.4", name(), start));
         let renewed = start + Duration::from_secs(2);
         assert!(!holders.heard("group.1.4", name(), renewed));
         assert_eq!(holders.now(renewed).len(), 2);
@@ -75,7 +76,9 @@ mod tests {
         let mut holders = Holders::new(TTL);
         let now = crate::clock::now();
         holders.heard("group.1.3", Some("a".to_owned()), now);
+        assert!(holders.heard("group.1.3", Some("b".to_owned()), now));
         assert!(holders.heard("group.1.3", None, now));
+        assert!(!holders.heard("group.1.3", None, now));
         assert!(!holders.heard("group.1.x", None, now));
         assert!(holders.now(now).is_empty());
     }

@@ -48,14 +48,16 @@ fn begun(message: &Message) -> Option<Session> {
 
 /// A session key is rewritten this often if its sequence moved.
 pub const KEEP_EVERY: Duration = Duration::from_secs(30);
-/// … and whenever so many events were dropped on purpose since: they are not in the stream.
-pub const KEEP_AFTER_DROPS: u32 = 500;
+/// … and whenever so many events in a row were dropped on purpose: they are not in the stream, and
+/// Discord may replay no more than a few.
+pub const KEEP_AFTER_DROPS: u32 = 50;
 
 /// When to rewrite the key.
 #[derive(Debug)]
 pub struct KeepClock {
     next: Instant,
     drops: u32,
+    acknowledged: bool,
 }
 
 impl KeepClock {
@@ -64,6 +66,7 @@ impl KeepClock {
         Self {
             next: now + KEEP_EVERY,
             drops: 0,
+            acknowledged: false,
         }
     }
 
@@ -72,9 +75,19 @@ impl KeepClock {
         self.drops += 1;
     }
 
+    /// An event goes to the stream, which will tell how far the shard is.
+    pub fn queued(&mut self) {
+        self.drops = 0;
+    }
+
+    /// Discord heard in a heartbeat what was received: it may not replay from before it any more.
+    pub fn acknowledged(&mut self) {
+        self.acknowledged = true;
+    }
+
     /// True if it is time; then the clock starts over.
     pub fn due(&mut self, now: Instant) -> bool {
-        let due = now >= self.next || self.drops >= KEEP_AFTER_DROPS;
+        let due = self.next(now) <= now;
         if due {
             *self = Self::new(now);
         }
@@ -82,7 +95,32 @@ impl KeepClock {
     }
 
     /// When it will be time at the latest.
-    pub fn next(&self) -> Instant {
-        self.next
+    pub fn next(&self, now: Instant) -> Instant {
+        if self.acknowledged || self.drops >= KEEP_AFTER_DROPS {
+            now
+        } else {
+            self.next
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_key_is_due_by_time_by_drops_and_by_heartbeat() {
+        let now = crate::clock::now();
+        let mut clock = KeepClock::new(now);
+        assert!(!clock.due(now) && clock.due(now + KEEP_EVERY));
+        (1..KEEP_AFTER_DROPS).for_each(|_| clock.dropped());
+        assert!(!clock.due(now));
+        clock.queued();
+        clock.dropped();
+        assert!(!clock.due(now), "what is stored tells how far the shard is");
+        (1..KEEP_AFTER_DROPS).for_each(|_| clock.dropped());
+        assert!(clock.due(now) && !clock.due(now));
+        clock.acknowledged();
+        assert!(clock.due(now) && !clock.due(now));
     }
 }

@@ -14,7 +14,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::group::{self, Shared};
+use super::{
+    forward::{Turn, refusals::Refusals},
+    group::{self, Shared},
+};
 use crate::{
     broker::{Broker, bucket::Bucket},
     config,
@@ -32,6 +35,10 @@ pub struct Tools {
     pub leases: Bucket,
     /// The bucket of state.
     pub state: Bucket,
+    /// What its streams refuse.
+    pub refusals: Refusals,
+    /// Its shards' batches go out in turn.
+    pub turn: Turn,
     /// Counts the leaders that announced themselves.
     pub leader: watch::Receiver<u64>,
 }
@@ -137,6 +144,8 @@ async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Tools
         broker,
         leases,
         state,
+        refusals: Refusals::default(),
+        turn: Turn::default(),
         leader,
     })
 }

@@ -21,6 +21,7 @@ table! {
     /// Seconds from there to the stream's ack, with all that had to be sent again: one figure a batch.
     ACKED: Histogram "shardfleet_ack_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
     /// Publishes sent again.
+    /// Publishes sent again, because the stream refused them (it is full, say) or did not answer.
     RETRIES: Counter "shardfleet_publish_retries_total" ["reason"];
     /// Bytes that wait for an ack.
     BUFFER: Gauge "shardfleet_buffer_bytes" [];
@@ -58,7 +59,7 @@ pub fn begin() {
         }
     };
     zero(DROPPED, "reason", &["denied", "shed", "seen", "stray"]);
-    zero(RETRIES, "reason", &["unanswered"]);
+    zero(RETRIES, "reason", &["unanswered", "refused", "unbatched"]);
     zero(SESSIONS, "kind", &["ready", "resumed"]);
     zero(DISCONNECTS, "code", &["none"]);
     zero(EVENTS, "event", &["READY"]);
@@ -73,6 +74,28 @@ pub fn begin() {
 /// Names that a label may have; Discord may send others, and they are `other`.
 const MAX_EVENT_LABELS: usize = 128;
 
+/// Why a publish was sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing was heard of it in time.
+    Unanswered,
+    /// The stream refused it.
+    Refused,
+    /// A batch was refused for being one: its messages go alone.
+    Unbatched,
+}
+
+impl Retry {
+    /// What there was against the attempt before.
+    pub fn of(refused: bool, unbatched: bool) -> Self {
+        match (refused, unbatched) {
+            (true, _) => Self::Refused,
+            (false, true) => Self::Unbatched,
+            (false, false) => Self::Unanswered,
+        }
+    }
+}
+
 /// Handles of one shard, resolved once.
 pub struct Meters {
     events: RefCell<HashMap<Arc<str>, Counter>>,
@@ -80,7 +103,9 @@ pub struct Meters {
     publish: Histogram,
     queued: Histogram,
     acked: Histogram,
-    retries: Counter,
+    unanswered: Counter,
+    refused: Counter,
+    unbatched: Counter,
 }
 
 impl Default for Meters {
@@ -92,7 +117,9 @@ impl Default for Meters {
             publish: histogram!(PUBLISH.name),
             queued: histogram!(QUEUED.name),
             acked: histogram!(ACKED.name),
-            retries: counter!(RETRIES.name, "reason" => "unanswered"),
+            unanswered: counter!(RETRIES.name, "reason" => "unanswered"),
+            refused: counter!(RETRIES.name, "reason" => "refused"),
+            unbatched: counter!(RETRIES.name, "reason" => "unbatched"),
         }
     }
 }
@@ -131,9 +158,14 @@ impl Meters {
         self.acked.record(after.as_secs_f64());
     }
 
-    /// One message was sent again.
-    pub fn retried(&self) {
-        self.retries.increment(1);
+    /// A publish was sent again.
+    pub fn retried(&self, why: Retry) {
+        let retries = match why {
+            Retry::Unanswered => &self.unanswered,
+            Retry::Refused => &self.refused,
+            Retry::Unbatched => &self.unbatched,
+        };
+        retries.increment(1);
     }
 }
 

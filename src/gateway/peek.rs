@@ -2,6 +2,8 @@
 //!
 //! Discord sends `{"t":…,"s":…,"op":…,"d":…}`; any other order is still right, by a slower path.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, de::IgnoredAny};
 
 /// A dispatch: `op` 0.
@@ -14,14 +16,14 @@ pub const HEARTBEAT_ACK: u8 = 11;
 /// The envelope of a payload.
 ///
 /// <https://discord.com/developers/docs/events/gateway-events#payload-structure>
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
     /// Opcode.
     pub op: u8,
     /// Sequence, of a dispatch.
     pub s: Option<u64>,
-    /// Event name, of a dispatch.
-    pub t: Option<&'a str>,
+    /// Event name, of a dispatch; borrowed unless it is written with escapes.
+    pub t: Option<Cow<'a, str>>,
 }
 
 /// Reads the envelope; none where the payload is no JSON object with an opcode.
@@ -50,7 +52,7 @@ fn quick(payload: &str) -> Option<Head<'_>> {
     Some(Head {
         op: u8::try_from(op).ok()?,
         s,
-        t,
+        t: t.map(Cow::Borrowed),
     })
 }
 
@@ -70,7 +72,7 @@ fn thorough(payload: &str) -> Option<Head<'_>> {
         #[serde(default)]
         s: Option<u64>,
         #[serde(default, borrow)]
-        t: Option<&'a str>,
+        t: Option<Cow<'a, str>>,
         #[serde(default, rename = "d")]
         _d: IgnoredAny,
     }
@@ -105,7 +107,7 @@ mod tests {
             Some(Head {
                 op: 0,
                 s: Some(42),
-                t: Some("MESSAGE_CREATE")
+                t: Some("MESSAGE_CREATE".into())
             })
         );
         let head = quick(r#"{"t":null,"s":null,"op":11}"#);
@@ -128,7 +130,7 @@ mod tests {
             Some(Head {
                 op: 0,
                 s: Some(7),
-                t: Some("TYPING_START")
+                t: Some("TYPING_START".into())
             })
         );
         assert_eq!(

@@ -14,7 +14,11 @@ use crate::{
     },
     fleet::{Epoch, ShardId},
     subject,
-    wire::{self, VERSION, event::parse_message_id, session::StoredSession},
+    wire::{
+        self, VERSION,
+        event::{Gap, parse_message_id},
+        session::StoredSession,
+    },
 };
 
 /// The key of one shard's session.
@@ -111,13 +115,16 @@ pub struct ResumePoint {
     pub session: Option<Session>,
     /// The stream sequence of the shard's last message; 0: none.
     pub last: u64,
+    /// That message says that a hole follows the session's sequence.
+    pub hole_told: bool,
 }
 
 /// Puts key and stream together. Where they name different sessions the stream wins: its READY is
-/// stored, and the key is written only after.
+/// stored, and the key is written only after. `gap` is the last message, if it is one and is readable.
 pub fn resume_point(
     stored: Option<StoredSession>,
     last: &Last,
+    gap: Option<&Gap>,
     ready: Option<Ready>,
 ) -> ResumePoint {
     let Last::Message(sequence, id) = last else {
@@ -126,20 +133,27 @@ pub fn resume_point(
             resume_url: s.resume_url,
             seq: s.seq,
         });
-        return ResumePoint { session, last: 0 };
+        let (last, hole_told) = (0, false);
+        return ResumePoint {
+            session,
+            last,
+            hole_told,
+        };
     };
     let point = |session| ResumePoint {
         session,
         last: *sequence,
+        hole_told: false,
     };
     let Some((session, seq)) = parse_message_id(id) else {
         return point(None);
     };
     let same = stored.filter(|stored| stored.session == session);
-    // After the word that a session was lost, nothing of it comes back: unless it lived on, and
-    // then an event of its own stands behind the gap, or its key says so.
-    let ended = id.ends_with(":gap") && same.as_ref().is_none_or(|stored| stored.seq <= seq);
-    if ended {
+    // After the word that a session was lost, nothing of it comes back: unless it lives on, as behind
+    // a hole, and then its own events stand behind the gap or are replayed, or its key says so.
+    let lives = gap.is_some_and(|gap| gap.reason.session_lives());
+    let behind = same.as_ref().is_none_or(|stored| stored.seq <= seq);
+    if id.ends_with(":gap") && behind && !lives {
         return point(None);
     }
     let url = same.as_ref().map(|stored| stored.resume_url.clone());
@@ -148,11 +162,14 @@ pub fn resume_point(
             .filter(|r| r.session_id == session)
             .map(|r| r.resume_gateway_url)
     });
-    point(Some(Session {
-        id: session.to_owned(),
-        resume_url: url.unwrap_or_default(),
-        seq: same.map_or(seq, |stored| stored.seq.max(seq)),
-    }))
+    ResumePoint {
+        hole_told: id.ends_with(":gap") && behind,
+        ..point(Some(Session {
+            id: session.to_owned(),
+            resume_url: url.unwrap_or_default(),
+            seq: same.map_or(seq, |stored| stored.seq.max(seq)),
+        }))
+    }
 }
 
 /// What a READY says of its session.
@@ -195,6 +212,7 @@ pub async fn last_ready(broker: &Broker, stream: &str, shard: ShardId) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::event::GapReason;
 
     fn stored(session: &str, seq: u64) -> StoredSession {
         let (session, resume_url) = (session.to_owned(), "wss://key".to_owned());
@@ -221,15 +239,16 @@ mod tests {
 
     #[test]
     fn the_higher_of_key_and_stream_counts() {
-        let point = resume_point(Some(stored("a", 3)), &message("a:7"), None);
+        let point = resume_point(Some(stored("a", 3)), &message("a:7"), None, None);
         assert_eq!(
             point,
             ResumePoint {
                 session: Some(session("a", "wss://key", 7)),
-                last: 9
+                last: 9,
+                hole_told: false
             }
         );
-        let point = resume_point(Some(stored("a", 12)), &message("a:7"), None);
+        let point = resume_point(Some(stored("a", 12)), &message("a:7"), None, None);
         assert_eq!(point.session, Some(session("a", "wss://key", 12)));
     }
 
@@ -241,10 +260,10 @@ mod tests {
                 resume_gateway_url: "wss://b".into(),
             })
         };
-        let point = resume_point(Some(stored("a", 50)), &message("b:2"), ready());
+        let point = resume_point(Some(stored("a", 50)), &message("b:2"), None, ready());
         assert_eq!(point.session, Some(session("b", "wss://b", 2)));
         assert_eq!(
-            resume_point(None, &message("c:2"), ready()).session,
+            resume_point(None, &message("c:2"), None, ready()).session,
             Some(session("c", "", 2))
         );
     }
@@ -252,28 +271,53 @@ mod tests {
     #[test]
     fn after_a_gap_nothing_is_resumed_unless_the_session_lived_on() {
         assert_eq!(
-            resume_point(Some(stored("a", 7)), &message("a:7:gap"), None).session,
+            resume_point(Some(stored("a", 7)), &message("a:7:gap"), None, None).session,
             None
         );
-        let lived = resume_point(Some(stored("a", 8)), &message("a:7:gap"), None).session;
+        let lived = resume_point(Some(stored("a", 8)), &message("a:7:gap"), None, None).session;
         assert_eq!(lived, Some(session("a", "wss://key", 8)));
     }
 
     #[test]
+    fn after_a_hole_the_session_goes_on() {
+        let last = message("a:7:gap");
+        let hole = Gap::new(GapReason::Hole, "a", 7, 0);
+        for key in [None, Some(stored("a", 1)), Some(stored("a", 7))] {
+            let point = resume_point(key, &last, Some(&hole), None);
+            let session = point.session.unwrap();
+            assert_eq!((session.seq, point.hole_told), (7, true));
+        }
+        // Events behind the hole were dropped on purpose: the next hole is another one.
+        let point = resume_point(Some(stored("a", 12)), &last, Some(&hole), None);
+        assert_eq!((point.session.unwrap().seq, point.hole_told), (12, false));
+        for reason in GapReason::ALL.into_iter().filter(|r| !r.session_lives()) {
+            let gap = Gap::new(reason, "a", 7, 0);
+            let point = resume_point(Some(stored("a", 7)), &last, Some(&gap), None);
+            assert_eq!(
+                (point.session, point.hole_told),
+                (None, false),
+                "{reason:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_quiet_shard_is_served_by_its_key() {
-        let point = resume_point(Some(stored("a", 7)), &Last::Nothing, None);
+        let point = resume_point(Some(stored("a", 7)), &Last::Nothing, None, None);
         assert_eq!(
             point,
             ResumePoint {
                 session: Some(session("a", "wss://key", 7)),
-                last: 0
+                last: 0,
+                hole_told: false
             }
         );
         assert_eq!(
-            resume_point(None, &Last::Nothing, None),
+            resume_point(None, &Last::Nothing, None, None),
             ResumePoint {
                 session: None,
-                last: 0
+                last: 0,
+                hole_told: false
             }
         );
     }

@@ -24,7 +24,7 @@ use super::{
     keep::KeepClock,
     pace::Pace,
     socket::{Polled, Socket, valid},
-    track::Session,
+    track::{Session, Track},
 };
 use crate::{
     clock::{self, Instant},
@@ -93,13 +93,13 @@ enum Mode {
 }
 
 impl Shard {
-    /// Runs until it is stopped, or may not go on. `session` is the resume point. Returns the next
+    /// Runs until it is stopped, or may not go on. `track` is the resume point. Returns the next
     /// one too: it holds once everything taken is stored.
-    pub async fn run(self, session: Option<Session>) -> (End, Option<Session>) {
+    pub async fn run(self, track: Track) -> (End, Option<Session>) {
         let now = clock::now();
         let intake = Intake::new(
             self.id,
-            session,
+            track,
             self.topology.borrow().clone(),
             self.sink.clone(),
         );
@@ -298,11 +298,8 @@ impl Run {
             Some(soon)
         };
         // A resume point that is due waits until everything is stored.
-        let keep = Some(if self.keep.next() > now {
-            self.keep.next()
-        } else {
-            soon
-        });
+        let keep = Some(self.keep.next(now)).filter(|next| *next > now);
+        let keep = keep.or(Some(soon));
         let wakes = [asking, until, gate, commands, room, limit, keep];
         wakes
             .into_iter()

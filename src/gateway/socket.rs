@@ -151,7 +151,48 @@ fn trimmed(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use twilight_gateway::Intents;
+
     use super::*;
+    use crate::fleet::Epoch;
+
+    /// One poll of a process that slept would open a connection and RESUME.
+    #[tokio::test]
+    async fn without_a_lease_nothing_is_polled() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let config = Config::new("a.b.c".to_owned(), Intents::empty());
+        let socket = || Socket::new(&config, ShardId::ONE, Slot::default(), &url, None);
+        let (lease, held) = watch::channel(None);
+        // The listener hears of a connection in the same moment; a poll that waits has opened one.
+        let second = Duration::from_secs(1);
+        let next = |mut socket: Socket| {
+            let held = held.clone();
+            async move { tokio::time::timeout(second, socket.next(&held)).await }
+        };
+
+        let (polled, came) = tokio::join!(
+            next(socket()),
+            tokio::time::timeout(second, listener.accept())
+        );
+        assert!(matches!(polled, Ok(Polled::Unleased)) && came.is_err());
+        let mut once = socket();
+        assert!(matches!(
+            once.poll_once(&held).await,
+            Some(Polled::Unleased)
+        ));
+
+        let (epoch, until) = (Epoch(1), clock::boottime().plus(second * 60));
+        lease.send_replace(Some(Held { epoch, until }));
+        let (_, came) = tokio::join!(
+            next(socket()),
+            tokio::time::timeout(second, listener.accept())
+        );
+        assert!(came.is_ok(), "with a lease it connects");
+    }
 
     #[test]
     fn only_what_twilight_can_use_is_a_url() {

@@ -1,4 +1,4 @@
-//! Who holds what: looks around every second and whenever a lease is released, bids, gives back.
+//! Who holds what: looks around every second and whenever a lease changes hands, bids, gives back.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{
     assign::{self, View},
     claims::{self, Claims},
     gauge as gauges,
-    group::Shared,
+    group::{self, Shared},
     halt,
     holders::Holders,
     lane::{Bid, Lane, Report},
@@ -102,8 +102,13 @@ impl Supervisor {
                         break;
                     }
                     work.claims.apply(&report);
+                    // Where its taker was faster than this word, the next may go.
+                    if matches!(report, Report::Ended(_, group::End::Released)) && clock::now() >= settled {
+                        self.look(&mut work);
+                    }
                 }
-                // Somebody released a group or leaves: whoever is short of one bids at once.
+                // Somebody released a group or leaves: whoever is short of one bids at once. Somebody
+                // took one: whoever has too many gives the next.
                 Some((key, entry)) = leases.next() => {
                     let now = clock::now();
                     let holder = entry.and_then(|entry| lease::holder(&entry.value));

@@ -8,6 +8,8 @@ use crate::wire::event::GapReason;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Track {
     session: Option<Session>,
+    /// The sequence behind which a hole was announced by somebody before.
+    told: Option<u64>,
 }
 
 /// The session in progress.
@@ -49,8 +51,11 @@ pub struct Lost {
 
 impl Track {
     /// A shard that begins where `session` left off, or without one.
-    pub fn new(session: Option<Session>) -> Self {
-        Self { session }
+    ///
+    /// `hole_told`: the stream ends with the word that a hole follows; it is not said again.
+    pub fn new(session: Option<Session>, hole_told: bool) -> Self {
+        let told = session.as_ref().filter(|_| hole_told).map(|s| s.seq);
+        Self { session, told }
     }
 
     /// A READY: a new session begins. The old one, if it still stood, is lost.
@@ -68,7 +73,7 @@ impl Track {
             resume_url: resume_url.to_owned(),
             seq,
         };
-        self.session = Some(session);
+        (self.session, self.told) = (Some(session), None);
         lost
     }
 
@@ -82,7 +87,7 @@ impl Track {
         }
         let (last_seq, missing) = (session.seq, seq - session.seq - 1);
         session.seq = seq;
-        if missing == 0 {
+        if missing == 0 || self.told == Some(last_seq) {
             return Dispatch::Next;
         }
         Dispatch::Hole(Lost {
@@ -137,6 +142,18 @@ mod tests {
         };
         assert_eq!((lost.last_seq, lost.missing), (1, Some(3)));
         assert_eq!(track.dispatch(6), Dispatch::Next);
+    }
+
+    #[test]
+    fn a_hole_that_was_told_is_not_told_again() {
+        let session = track().session().cloned();
+        let mut track = Track::new(session, true);
+        assert_eq!(track.dispatch(5), Dispatch::Next);
+        assert!(matches!(track.dispatch(8), Dispatch::Hole(lost) if lost.last_seq == 5));
+        let mut track = Track::new(track.session().cloned(), true);
+        // Another session's numbers are its own.
+        assert!(track.ready("b", "wss://r", 8).is_some());
+        assert!(matches!(track.dispatch(10), Dispatch::Hole(_)));
     }
 
     #[test]

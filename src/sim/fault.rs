@@ -71,6 +71,11 @@ pub(super) enum Fault {
         #[serde(default)]
         for_ms: Option<u64>,
     },
+    /// RESUMEs are answered with op 9 that may be resumed, and the session lives on.
+    RefuseResume {
+        #[serde(default)]
+        for_ms: Option<u64>,
+    },
     /// Heartbeats are answered so late; 0 ends it.
     SlowAck {
         ms: u64,

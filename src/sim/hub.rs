@@ -149,6 +149,11 @@ impl Hub {
                 self.script().set_gateway(*mode, span(*for_ms), now);
                 1
             }
+            Fault::RefuseResume { for_ms } => {
+                let mut script = self.script();
+                script.set_refuse_resume(shards.clone(), span(*for_ms), now);
+                1
+            }
             Fault::SlowAck { ms, for_ms } => {
                 let delay = std::time::Duration::from_millis(*ms);
                 self.script()

@@ -58,7 +58,7 @@ impl Plan {
         Self::parse(&text).with_context(|| format!("in the script {}", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let mut file: Map<String, Value> = toml::from_str(text).context("it is no TOML")?;
         let steps = file.remove("step").unwrap_or_default();
         if let Some(other) = file.keys().next() {
@@ -74,7 +74,7 @@ impl Plan {
     }
 
     /// What is next after `done`, and when: the earliest, of equals the first in the file.
-    fn next(&mut self) -> Option<(Duration, usize)> {
+    pub(super) fn next(&mut self) -> Option<(Duration, usize)> {
         let steps = self.0.iter().enumerate();
         steps
             .map(|(index, step)| (step.at, index))
@@ -83,7 +83,7 @@ impl Plan {
     }
 
     /// The step at `index` was carried out.
-    fn advance(&mut self, index: usize) {
+    pub(super) fn advance(&mut self, index: usize) {
         if let Some(step) = self.0.get_mut(index) {
             step.at = step.every.map_or(Duration::MAX, |every| step.at + every);
         }

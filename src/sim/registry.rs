@@ -97,6 +97,13 @@ impl Registry {
         self.token_valid && token == self.options.token.expose_secret()
     }
 
+    /// The shard of a session that lives.
+    pub(super) fn shard_of(&self, id: &str) -> Option<u32> {
+        self.live
+            .get(id)
+            .map(|session| session.lock().identity.shard)
+    }
+
     /// Ends a session.
     pub(super) fn end(&mut self, id: &str, reason: &'static str, at_ms: u64) {
         if let Some(session) = self.live.remove(id) {
@@ -136,6 +143,8 @@ impl Registry {
 
 /// Why a session ended that its client closed.
 pub(super) const CLOSED_BY_CLIENT: &str = "closed_by_client";
+/// Why a session ended that was to be resumed from before what is kept of it.
+const FORGOTTEN: &str = "forgotten";
 
 #[cfg(test)]
 mod tests;

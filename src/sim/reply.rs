@@ -68,6 +68,11 @@ impl Peer {
     }
 
     pub(super) fn on_resume(&mut self, ask: &Resume) -> Result<(), End> {
+        let whose = self.hub.registry().shard_of(&ask.session_id);
+        let refused = |shard| self.hub.script().refuses_resume(shard, clock::now());
+        if whose.is_some_and(refused) {
+            return self.invalid(true);
+        }
         let admission = self
             .hub
             .registry()

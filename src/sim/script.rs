@@ -14,6 +14,7 @@ pub(super) struct Script {
     resume: Standing<Door>,
     no_hello: Standing<bool>,
     no_hello_count: u32,
+    refuse_resume: Vec<(Shards, Standing<bool>)>,
     slow_ack: Vec<(Shards, Standing<Duration>)>,
     outages: Vec<(Shards, usize, Option<Instant>)>,
     raids: Vec<Raid>,
@@ -77,6 +78,19 @@ impl Script {
     ) {
         self.no_hello_count = count.unwrap_or(0);
         self.no_hello = Standing::new(count.is_none(), span, now);
+    }
+
+    pub(super) fn set_refuse_resume(
+        &mut self,
+        shards: Shards,
+        span: Option<Duration>,
+        now: Instant,
+    ) {
+        if shards == Shards::All || self.refuse_resume.len() >= MOST_STANDING {
+            self.refuse_resume.clear();
+        }
+        self.refuse_resume
+            .push((shards, Standing::new(true, span, now)));
     }
 
     pub(super) fn set_slow_ack(
@@ -170,6 +184,12 @@ impl Script {
         !self.no_hello.get(now)
     }
 
+    /// Whether this shard's RESUMEs are answered with op 9.
+    pub(super) fn refuses_resume(&self, shard: u32, now: Instant) -> bool {
+        let mut standing = self.refuse_resume.iter();
+        standing.any(|(shards, refuses)| shards.has(shard) && refuses.get(now))
+    }
+
     /// How late this shard's heartbeats are answered.
     pub(super) fn ack_delay(&self, shard: u32, now: Instant) -> Duration {
         let latest = self
@@ -194,6 +214,9 @@ mod tests {
         assert_eq!(script.door(true, now), Door::Refuse);
         assert_eq!(script.door(false, now), Door::Ok);
         assert_eq!(script.door(true, later), Door::Ok);
+        script.set_refuse_resume(Shards::These(vec![1]), Some(Duration::from_secs(2)), now);
+        assert!(script.refuses_resume(1, now) && !script.refuses_resume(0, now));
+        assert!(!script.refuses_resume(1, later));
         script.set_gateway(Door::Unavailable, None, now);
         assert_eq!(script.door(true, later), Door::Unavailable);
     }

@@ -64,6 +64,11 @@ impl GapReason {
             Self::Reshard => "reshard",
         }
     }
+
+    /// True where the session goes on behind the gap.
+    pub fn session_lives(self) -> bool {
+        matches!(self, Self::Hole | Self::Oversize)
+    }
 }
 
 /// The body of a `FLEET_GAP`: what a worker must not assume any more.

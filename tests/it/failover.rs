@@ -1,5 +1,7 @@
 //! Loss of a process: what it held goes on elsewhere, by RESUME.
 
+use serde_json::json;
+
 use crate::support::fleet::{Fleet, wait::LIMIT};
 
 /// The survivor takes over every shard of the one that was killed, without one IDENTIFY.
@@ -30,6 +32,41 @@ async fn a_killed_gateway_comes_back_where_the_stream_ends() {
     fleet.resumed_since(&before, 4).await;
     fleet.flow(500).await;
     assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// Nobody is left to take over; each comes back under its name, and what Discord sent meanwhile is
+/// replayed.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_gateways_killed_at_once_come_back_where_the_stream_ends() {
+    let start = Fleet::start().shards(8).group_size(2).gateways(3);
+    let mut fleet = start.events_per_second(400).await;
+    fleet.flow(500).await;
+    let before = fleet.discord.figures().await;
+    (0..3).for_each(|gateway| fleet.kill_gateway(gateway));
+    (0..3).for_each(|gateway| fleet.restart_gateway(gateway));
+    fleet.resumed_since(&before, 8).await;
+    fleet.flow(500).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// Killed between the word that Discord skipped numbers and the event behind them: the session lives,
+/// is resumed, and the hole is said once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_killed_behind_a_hole_resumes() {
+    let start = Fleet::start().set("stream.duplicate_window", "\"100ms\"");
+    let mut fleet = start.events_per_second(400).await;
+    fleet.flow(300).await;
+    fleet.quiet().await;
+    let before = fleet.discord.figures().await;
+    fleet.kill_gateway(0);
+    fleet.announce_holes().await;
+    assert_eq!(fleet.fault(json!({ "fault": "hole" })).await, 4);
+    fleet.discord.traffic(400).await;
+    fleet.flow(300).await;
+    fleet.restart_gateway(0);
+    fleet.resumed_since(&before, 4).await;
+    fleet.flow(300).await;
+    assert_eq!(fleet.audit().await.gaps, 4);
 }
 
 /// Two rounds of IDENTIFYs; the leader dies after the first grants. Its successor breaks no rule of

@@ -1,5 +1,7 @@
 //! SIGTERM: a process hands over what it holds, and ends well.
 
+use std::time::Duration;
+
 use crate::support::fleet::Fleet;
 
 /// Exit code 0; the survivor resumes every shard, without one IDENTIFY.
@@ -29,4 +31,41 @@ async fn a_stopped_gateways_leases_are_free_at_once() {
     fleet.resumed_since(&before, 4).await;
     fleet.flow(200).await;
     assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// An upgrade: every process is stopped and started in its turn. Not one IDENTIFY, and no shard is
+/// without events for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_of_every_process_costs_no_identify_and_no_second() {
+    /// The promise is a second; busy machines get three.
+    const MOST: Duration = Duration::from_secs(3);
+    let start = Fleet::start().shards(12).group_size(2).gateways(3);
+    // As an operator has it: a machine that stands still for a moment costs no lease.
+    let start = start.coordinators(2).set("lease.ttl", "\"15s\"");
+    let mut fleet = start.events_per_second(600).await;
+    level(&mut fleet).await;
+    for coordinator in 0..2 {
+        assert_eq!(fleet.stop_coordinator(coordinator).await, Some(0));
+        fleet.restart_coordinator(coordinator);
+        fleet.leader().await;
+    }
+    for gateway in 0..3 {
+        let before = fleet.discord.figures().await;
+        assert_eq!(fleet.stop_gateway(gateway).await, Some(0));
+        fleet.resumed_since(&before, 4).await;
+        fleet.restart_gateway(gateway);
+        level(&mut fleet).await;
+        fleet.flow(300).await;
+    }
+    assert_eq!(fleet.audit().await.gaps, 0);
+    let silence = fleet.silence().await;
+    let told = format!("{:?} before {}", silence.longest, silence.until);
+    assert!(silence.longest < MOST, "{told}");
+}
+
+/// Waits until each of three gateways runs its share.
+async fn level(fleet: &mut Fleet) {
+    for gateway in 0..3 {
+        fleet.shards_of(gateway, 4).await;
+    }
 }

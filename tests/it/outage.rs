@@ -2,6 +2,7 @@
 
 use crate::support::fleet::{
     Fleet,
+    pace::cut,
     wait::{LIMIT, eventually},
 };
 
@@ -14,6 +15,7 @@ const RATE: u32 = 400;
 async fn a_server_killed_and_restarted_within_the_lease_loses_nothing() {
     let start = Fleet::start().discord("--heartbeat-interval-ms=3000");
     let start = start.set("lease.ttl", "\"60s\"");
+    let start = start.set("gateway.buffer", "\"256MiB\"");
     let mut fleet = start.events_per_second(RATE).await;
     let before = fleet.discord.figures().await;
     fleet.nats.kill();
@@ -47,12 +49,13 @@ async fn a_server_away_longer_than_the_lease_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_buffer_parks_the_shards_and_loses_nothing() {
     let start = Fleet::start()
-        .set("lease.ttl", "\"60s\"")
+        .set("lease.ttl", "\"120s\"")
         .set("gateway.shed", "[]");
     let start = start.set("gateway.buffer", "\"1MiB\"");
     let mut fleet = start.events_per_second(1_000).await;
     let before = fleet.discord.figures().await;
     fleet.nats.kill();
+    fleet.flow_for(cut(5, 60)).await;
     fleet
         .discord_sees("every shard is parked", |figures| figures.connected == 0)
         .await;

@@ -50,3 +50,23 @@ async fn come_compressed_or_leave_a_gap() {
     fleet.resumed_since(&before, 2).await;
     fleet.audit().await;
 }
+
+/// What `deploy/nats.conf` allows: a guild of seven megabytes goes as it came, in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guild_of_seven_megabytes_is_stored_as_it_came() {
+    const BYTES: usize = 7_000_000;
+    let mut fleet = Fleet::start().events_per_second(200).await;
+    for _ in 0..2 {
+        let fault = json!({ "fault": "huge_event", "bytes": BYTES });
+        assert_eq!(fleet.fault(fault).await, 4);
+        fleet.flow(200).await;
+    }
+    let report = fleet.audit().await;
+    assert_eq!((report.gaps, report.told), (0, 0), "{report:?}");
+    let messages = fleet.messages().await;
+    let large = messages
+        .iter()
+        .filter(|message| message.payload.len() > BYTES / 2);
+    let plain = large.filter(|message| message.header(CONTENT_ENCODING).is_none());
+    assert_eq!(plain.count(), 8);
+}

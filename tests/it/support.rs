@@ -6,6 +6,7 @@ pub(crate) mod fleet;
 pub(crate) mod http;
 pub(crate) mod nats;
 pub(crate) mod process;
+pub(crate) mod publisher;
 
 use std::time::Duration;
 

@@ -13,6 +13,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// The pause after a refusal that will pass, such as an election.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// How long messages go alone after a batch was refused for being one: others that have too many open
+/// are as busy in a moment.
+const ALONE: Duration = Duration::from_secs(1);
+
 /// What the stream answered to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -21,6 +25,8 @@ pub enum Answer {
     /// The shard's last message is not the one expected, or an id is known: somebody stored
     /// meanwhile, maybe we.
     Fenced,
+    /// Nothing of a batch, because it is one: too many are open, or a part of it was lost.
+    Unbatched,
     /// Not now: no responder, no leader, a copy of it still in progress.
     Later,
 }
@@ -64,6 +70,7 @@ pub struct Flight {
     last: u64,
     attempt: u64,
     retries: u32,
+    alone_until: Option<Instant>,
     phase: Phase,
     /// An older message stood where a later one was acknowledged. Eviction takes the oldest first, and
     /// so never does that; a leader that lags may say so.
@@ -95,6 +102,7 @@ impl Flight {
             last,
             attempt: 0,
             retries: 0,
+            alone_until: None,
             phase: Phase::Idle,
             behind: None,
         }
@@ -124,6 +132,10 @@ impl Flight {
                 return Some(Step::Done);
             }
             Answer::Fenced => self.phase = Phase::Unsure { from: now },
+            Answer::Unbatched => {
+                self.alone_until = Some(now + ALONE);
+                self.phase = Phase::Idle;
+            }
             Answer::Later => {
                 self.phase = Phase::Pausing {
                     until: now + self.pause(),
@@ -185,6 +197,17 @@ impl Flight {
     /// the word of a leader that lags.
     pub fn loss(&mut self) -> Option<Loss> {
         self.behind.take()
+    }
+
+    /// True if only the batch's first message should go: what the server has against the batch it may
+    /// not have against one message.
+    pub fn alone(&self, now: Instant) -> bool {
+        self.retries() > 0 || self.unbatched(now)
+    }
+
+    /// True if a batch was refused for being one just now.
+    pub fn unbatched(&self, now: Instant) -> bool {
+        self.alone_until.is_some_and(|until| now < until)
     }
 
     /// The stream sequence of the last stored message.
@@ -295,6 +318,37 @@ mod tests {
                 expected: 9
             }
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_batch_goes_on_at_once_message_by_message_for_a_while() {
+        let mut flight = Flight::new(7);
+        flight.step(after(0));
+        assert!(!flight.alone(after(0)));
+        let step = flight.answered(1, Answer::Unbatched, after(0));
+        let (attempt, expected) = (2, 7);
+        assert_eq!(step, Some(Step::Publish { attempt, expected }));
+        assert!(flight.alone(after(0)));
+        flight.answered(2, Answer::Stored(8), after(0));
+        flight.step(after(0));
+        assert!(flight.alone(after(0)) && !flight.alone(after(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_will_pass_is_tried_again() {
+        let mut flight = Flight::new(4);
+        flight.step(after(0));
+        let step = flight.answered(1, Answer::Later, after(0));
+        assert!(matches!(step, Some(Step::Wait(_))), "{step:?}");
+        let (attempt, expected) = (2, 4);
+        assert_eq!(flight.step(after(1)), Step::Publish { attempt, expected });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_leaves_while_something_is_under_way() {
+        let mut flight = Flight::new(4);
+        flight.step(after(0));
+        assert!(matches!(flight.step(after(1)), Step::Wait(_)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,10 +14,13 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
+use tokio::sync::Mutex;
 
 use super::{
+    batch::Batches,
     flight::{Answer, Last, Loss},
     message::{Body, Message},
+    refusals::Refusals,
 };
 use crate::{
     broker::Broker,
@@ -40,12 +43,22 @@ const HEADER_ROOM: usize = 1024;
 const BATCH_ID: &str = "Nats-Batch-Id";
 const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
 const BATCH_COMMIT: &str = "Nats-Batch-Commit";
-/// The server takes a thousand; a quarter costs little more and holds up nobody.
-const MAX_BATCH: usize = 256;
 /// A batch has an id that is stored already: the answer to its first attempt was lost.
 const BATCH_HAS_DUPLICATE: ErrorCode = ErrorCode(10201);
+/// A batch is not taken: a part of it is not there, or too many are open. Its first message may be
+/// refused without a word, so that the former often means the latter.
+const BATCH_INCOMPLETE: ErrorCode = ErrorCode(10176);
+const BATCHES_TOO_MANY: ErrorCode = ErrorCode(10210);
 /// Subjects remembered; more than Discord has events.
 const MAX_SUBJECTS: usize = 256;
+
+/// Whose batch goes out: shards that share a connection share it.
+///
+/// A server keeps at most 50 batches of a stream open, from their first message to their last, and
+/// refuses others. Were batches to mingle on a connection, every shard with a backlog would have one
+/// open; one after the other, at most one a connection is.
+#[derive(Clone, Default)]
+pub struct Turn(Arc<Mutex<()>>);
 
 /// One shard's subjects and its own inbox for answers.
 pub struct Outlet {
@@ -55,8 +68,10 @@ pub struct Outlet {
     filter: String,
     inbox: String,
     subjects: HashMap<Arc<str>, Subject>,
-    /// Messages that the stream takes as one.
-    batch_limit: usize,
+    turn: Turn,
+    batches: Batches,
+    /// What the lane's streams refuse.
+    pub refusals: Refusals,
     /// Answers to publishes; the last token of their subject is the attempt.
     pub answers: Subscriber,
 }
@@ -71,20 +86,22 @@ pub struct Outgoing {
 }
 
 impl Outlet {
-    /// Opens the way of a shard to the stream called `stream`.
+    /// Opens the way of a shard to the stream called `stream`, one of those that share `turn`.
     ///
     /// # Errors
     /// Where NATS refuses the subscription.
-    pub async fn open(broker: &Broker, shard: ShardId, stream: &str) -> Result<Self> {
+    pub async fn open(
+        broker: &Broker,
+        shard: ShardId,
+        stream: &str,
+        turn: Turn,
+        refusals: Refusals,
+    ) -> Result<Self> {
         let inbox = broker.client.new_inbox();
         let answers = broker.client.subscribe(format!("{inbox}.*")).await?;
         let stream = broker.jetstream.get_stream_no_info(stream).await?;
         let info = stream.get_info().await?;
-        let batch_limit = if info.config.allow_atomic_publish {
-            MAX_BATCH
-        } else {
-            1
-        };
+        let batches = Batches::of(&info.config);
         let filter = broker.names.shard(shard);
         let (broker, subjects) = (broker.clone(), HashMap::new());
         Ok(Self {
@@ -94,27 +111,36 @@ impl Outlet {
             filter,
             inbox,
             subjects,
-            batch_limit,
+            turn,
+            batches,
+            refusals,
             answers,
         })
     }
 
     /// The shard's last stored message, from the stream's leader.
     pub async fn last(&self) -> Last {
+        self.last_and_gap().await.0
+    }
+
+    /// The same, and what it says if it is a gap.
+    pub async fn last_and_gap(&self) -> (Last, Option<Gap>) {
         match self
             .stream
             .get_last_raw_message_by_subject(&self.filter)
             .await
         {
             Ok(message) => {
-                let id = message
-                    .headers
-                    .get(NATS_MESSAGE_ID)
-                    .map(ToString::to_string);
-                Last::Message(message.sequence, id.unwrap_or_default())
+                let id = message.headers.get(NATS_MESSAGE_ID);
+                let id = id.map(ToString::to_string).unwrap_or_default();
+                let is_gap = message.subject.ends_with(GAP_EVENT);
+                let gap = is_gap.then(|| wire::decode(&message.payload).ok());
+                (Last::Message(message.sequence, id), gap.flatten())
             }
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Last::Nothing,
-            Err(_) => Last::Unknown,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                (Last::Nothing, None)
+            }
+            Err(_) => (Last::Unknown, None),
         }
     }
 
@@ -171,14 +197,23 @@ impl Outlet {
         }
     }
 
-    /// Messages that go together at most; 1 where the stream takes no batches.
-    pub fn batch_limit(&self) -> usize {
-        self.batch_limit
+    /// Whose way it is.
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// How many messages go together.
+    pub fn batches(&self) -> Batches {
+        self.batches
     }
 
     /// Sends a batch. Nothing is known of the outcome before the one answer.
     pub async fn publish(&self, batch: &[Outgoing], attempt: u64, expected: u64) {
         let name = (batch.len() > 1).then(|| format!("{}-{attempt}", self.token()));
+        let _turn = match name {
+            Some(_) => Some(self.turn.0.lock().await),
+            None => None,
+        };
         for (index, message) in batch.iter().enumerate() {
             let last = index + 1 == batch.len();
             let mut headers = message.headers();
@@ -251,26 +286,31 @@ impl Outgoing {
     }
 }
 
+/// What the stream said to an attempt.
+pub(super) enum Heard {
+    /// What to do about it is plain.
+    Answer(Answer),
+    /// Not now, for this reason: it is full, say.
+    Refusal(String),
+}
+
 /// The attempt and what the stream said to it.
-pub(super) fn parse(message: &async_nats::Message) -> Option<(u64, Answer)> {
+pub(super) fn parse(message: &async_nats::Message) -> Option<(u64, Heard)> {
     let attempt = message.subject.rsplit('.').next()?.parse().ok()?;
     // A status without a body: nobody serves the stream just now.
     if message.status.is_some() || message.payload.is_empty() {
-        return Some((attempt, Answer::Later));
+        return Some((attempt, Heard::Answer(Answer::Later)));
     }
-    let answer = match serde_json::from_slice::<Response<PublishAck>>(&message.payload) {
-        Ok(Response::Ok(ack)) => Answer::Stored(ack.sequence),
+    let heard = match serde_json::from_slice::<Response<PublishAck>>(&message.payload) {
+        Ok(Response::Ok(ack)) => Heard::Answer(Answer::Stored(ack.sequence)),
         Ok(Response::Err { error }) => match error.error_code() {
-            ErrorCode::STREAM_WRONG_LAST_SEQUENCE | BATCH_HAS_DUPLICATE => Answer::Fenced,
-            code => {
-                tracing::warn!(?code, "the stream refuses for now: {error}");
-                Answer::Later
+            ErrorCode::STREAM_WRONG_LAST_SEQUENCE | BATCH_HAS_DUPLICATE => {
+                Heard::Answer(Answer::Fenced)
             }
+            BATCH_INCOMPLETE | BATCHES_TOO_MANY => Heard::Answer(Answer::Unbatched),
+            _ => Heard::Refusal(error.to_string()),
         },
-        Err(error) => {
-            tracing::warn!("an answer of the stream was not understood: {error}");
-            Answer::Later
-        }
+        Err(error) => Heard::Refusal(format!("its answer was not understood: {error}")),
     };
-    Some((attempt, answer))
+    Some((attempt, heard))
 }

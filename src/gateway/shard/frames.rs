@@ -51,13 +51,13 @@ impl Run {
         };
         match head.op {
             peek::DISPATCH => {
-                if head.t == Some("RATE_LIMITED") {
+                if head.t.as_deref() == Some("RATE_LIMITED") {
                     self.shard.commands.rate_limited(&text, now);
                 }
                 match self.intake.dispatch(text, now) {
                     Take::Began => self.pace.new_session(),
                     Take::Dropped => self.keep.dropped(),
-                    Take::Queued => {}
+                    Take::Queued => self.keep.queued(),
                 }
             }
             peek::INVALID_SESSION if peek::resumable(&text) => self.pace.invalid(&mut self.rng),
@@ -67,6 +67,7 @@ impl Run {
                 self.pace.invalid(&mut self.rng);
             }
             peek::HEARTBEAT_ACK => {
+                self.keep.acknowledged();
                 let rtt = self.socket.as_ref().and_then(Socket::heartbeat_rtt);
                 if let Some(rtt) = rtt {
                     metrics::histogram!(table::HEARTBEAT.name).record(rtt.as_secs_f64());

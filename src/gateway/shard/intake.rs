@@ -1,6 +1,6 @@
 //! What a shard takes in: numbers checked, choice of events applied, handed to the publisher.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use ::metrics::counter;
 use bytes::Bytes;
@@ -63,12 +63,8 @@ pub struct Intake {
 
 impl Intake {
     /// An intake that begins at a resume point, or without one.
-    pub fn new(id: ShardId, session: Option<Session>, topology: Arc<Topology>, sink: Sink) -> Self {
-        let name = session
-            .as_ref()
-            .map_or("", |session| session.id.as_str())
-            .into();
-        let track = Track::new(session);
+    pub fn new(id: ShardId, track: Track, topology: Arc<Topology>, sink: Sink) -> Self {
+        let name = track.session().map_or("", |session| &session.id).into();
         Self {
             id,
             track,
@@ -84,12 +80,13 @@ impl Intake {
     pub fn dispatch(&mut self, text: String, now: Instant) -> Take {
         let shard = self.id;
         let head = peek::peek(&text);
-        let Some((seq, name)) = head.and_then(|head| Some((head.s?, head.t?))) else {
+        let Some((seq, name)) = head.and_then(|head| Some((head.s?, head.t.filter(is_name)?)))
+        else {
             tracing::warn!(%shard, "a dispatch of shard {shard} has no sequence or no name");
             return Take::Dropped;
         };
         self.sink.gauge.event();
-        let name = self.name(name);
+        let name = self.name(&name);
         let mut take = Take::Queued;
         if &*name == "READY" {
             let Some(ready) = session::ready(text.as_bytes()) else {
@@ -225,6 +222,13 @@ impl Intake {
         }
         name
     }
+}
+
+/// True for what can stand in a subject: anything else would be refused for ever.
+#[expect(clippy::ptr_arg, reason = "a filter of an option of it")]
+fn is_name(name: &Cow<'_, str>) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.is_empty() && name.bytes().all(word)
 }
 
 fn dropped(reason: &'static str) -> Take {

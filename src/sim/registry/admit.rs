@@ -7,7 +7,7 @@ use super::super::frame::{Identify, Resume};
 use super::super::mailbox::Order;
 use super::super::refusal::Refusal;
 use super::super::session::NoReplay;
-use super::Registry;
+use super::{FORGOTTEN, Registry};
 use crate::config::sim::{Answer, Takeover};
 
 /// Shard counts remembered.
@@ -96,7 +96,15 @@ impl Registry {
         let mut session = found.lock();
         match session.can_replay(ask.seq) {
             Ok(()) => {}
-            Err(NoReplay::Forgotten) => return Admission::Invalid,
+            Err(NoReplay::Forgotten) => {
+                // Nobody can have it back any more, unless somebody listens to it.
+                let over = session.listener().is_none();
+                drop(session);
+                if over {
+                    self.end(&ask.session_id, FORGOTTEN, at_ms);
+                }
+                return Admission::Invalid;
+            }
             Err(NoReplay::Ahead) => {
                 let detail = format!("resume at {} of a session at {}", ask.seq, session.last());
                 return Self::no(self.options.resume_ahead, 4007, "sequence_ahead", &detail);

@@ -75,6 +75,37 @@ fn a_resume_replays_to_its_caller_alone() {
 }
 
 #[test]
+fn a_resume_from_before_what_is_kept_ends_the_session() {
+    let (mut registry, now) = registry(|options| options.replay_trim_at_heartbeat = true);
+    let session = granted(registry.identify(&ask(0, 1), caller(1), now, 0));
+    let id = session.lock().identity.id.clone();
+    for _ in 0..3 {
+        let (event, mut scratch) = (super::super::event::Event::Resumed, String::new());
+        session
+            .lock()
+            .dispatch(event, 0, &mut scratch, |_, out| out.push_str("{}"));
+    }
+    session.lock().acknowledged(2);
+    let resume = Resume {
+        token: "simulated".to_owned(),
+        session_id: id,
+        seq: 1,
+    };
+    // Whoever listens keeps it.
+    assert!(matches!(
+        registry.resume(&resume, caller(2), 5),
+        Admission::Invalid
+    ));
+    assert_eq!(session.lock().ended, None);
+    session.lock().detach(1, now, Duration::from_secs(1));
+    assert!(matches!(
+        registry.resume(&resume, caller(2), 6),
+        Admission::Invalid
+    ));
+    assert_eq!(session.lock().ended, Some((FORGOTTEN, 6)));
+}
+
+#[test]
 fn the_knobs_of_a_resume_that_cannot_be() {
     let (mut registry, now) = registry(|options| {
         options.resume_wrong_token = Answer::Invalid;

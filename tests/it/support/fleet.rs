@@ -5,11 +5,15 @@ pub(crate) mod discord;
 pub(crate) mod folder;
 pub(crate) mod judge;
 pub(crate) mod member;
+pub(crate) mod pace;
 pub(crate) mod plan;
+mod row;
 mod server;
+mod silence;
 mod tls;
 pub(crate) mod wait;
 mod watch;
+mod witness;
 
 pub(crate) use self::watch::State;
 
@@ -17,7 +21,13 @@ use std::{path::Path, time::Duration};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use shardfleet::{broker::Broker, config, roster::Roster, subject::Names};
+use shardfleet::{
+    broker::Broker,
+    clock::{self, Instant},
+    config,
+    roster::Roster,
+    subject::Names,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
@@ -27,6 +37,7 @@ use self::{
     plan::Plan,
     server::Nats,
     wait::LIMIT,
+    witness::Witness,
 };
 use super::{chaos::Wire, process::BIN};
 
@@ -44,6 +55,8 @@ pub(crate) struct Fleet {
     roster: Roster,
     _gathering: DropGuard,
     tls: Option<Tls>,
+    witness: Option<Witness>,
+    began: Instant,
     /// What processes that start from now on take for the bot's token.
     pub(crate) token: String,
     pub(crate) plan: Plan,
@@ -71,6 +84,7 @@ impl Fleet {
     }
 
     pub(super) async fn launch(plan: Plan) -> Self {
+        let began = clock::now();
         let folder = Folder::new();
         std::fs::write(folder.path().join("config.toml"), plan.configuration()).unwrap();
         let tls = plan.tls.then(|| tls::issue(folder.path()));
@@ -87,6 +101,8 @@ impl Fleet {
         let roster = Roster::gather(&broker, gathering.clone()).await.unwrap();
         let (gateways, coordinators) = (Vec::new(), Vec::new());
         let cold = plan.cold;
+        let stream = broker.names.stream(0, 1);
+        let witness = plan.witnessed.then(|| Witness::follow(&broker, stream));
         let mut fleet = Self {
             gateways,
             coordinators,
@@ -96,6 +112,8 @@ impl Fleet {
             roster,
             _gathering: gathering.drop_guard(),
             tls,
+            witness,
+            began,
             token: TOKEN.to_owned(),
             plan,
             folder,
@@ -155,6 +173,13 @@ impl Fleet {
     /// `kill -9`.
     pub(crate) fn kill_gateway(&mut self, at: usize) {
         self.gateways[at].process.take().unwrap().kill();
+    }
+
+    /// Starts a coordinator anew in its place, under its name.
+    pub(crate) fn restart_coordinator(&mut self, at: usize) {
+        let Member { role, name, .. } = &self.coordinators[at];
+        let process = self.run(role, name, None);
+        self.coordinators[at].process = Some(process);
     }
 
     /// `kill -9`.

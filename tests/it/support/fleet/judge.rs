@@ -6,6 +6,7 @@ use async_nats::{
     HeaderMap,
     header::NATS_MESSAGE_ID,
     jetstream::{
+        self,
         consumer::pull::OrderedConfig,
         stream::{LastRawMessageErrorKind, Stream},
     },
@@ -17,25 +18,47 @@ use shardfleet::{
         Audit, Report,
         evidence::{SentLine, Sessions, StoredLine},
     },
+    clock,
     fleet::ShardId,
-    wire::event::{CONTENT_ENCODING, MESSAGE_ID, parse_message_id},
+    subject::GAP_EVENT,
+    wire::{
+        self,
+        event::{CONTENT_ENCODING, Gap, GapReason, MESSAGE_ID, gap_id, parse_message_id},
+    },
 };
 
 use super::{
     Fleet,
     discord::{Session, Verdict},
+    silence::Silence,
     wait::{LIMIT, eventually},
 };
 
 /// A message of the stream.
+#[derive(Clone)]
 pub(crate) struct Stored {
     pub(crate) seq: u64,
+    /// When the server stored it, in milliseconds since the epoch.
+    pub(crate) at_ms: u64,
     pub(crate) subject: String,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Bytes,
 }
 
 impl Stored {
+    /// A message as a consumer was given it.
+    pub(super) fn of(message: jetstream::Message) -> Self {
+        let info = message.info().unwrap();
+        let at_ms = info.published.unix_timestamp_nanos() / 1_000_000;
+        Self {
+            seq: info.stream_sequence,
+            at_ms: u64::try_from(at_ms).unwrap(),
+            subject: message.subject.to_string(),
+            headers: message.message.headers.unwrap_or_default(),
+            payload: message.message.payload,
+        }
+    }
+
     /// The event in its subject.
     pub(crate) fn event(&self) -> &str {
         self.subject.rsplit('.').next().unwrap_or_default()
@@ -88,7 +111,8 @@ impl Fleet {
     /// The same, where what the test does cannot but break one rule.
     pub(crate) async fn audit_but_for(&mut self, rule: &str) -> Report {
         self.quiet().await;
-        let report = self.report().await;
+        let (report, silence) = self.compare().await;
+        self.keep_row(&report, &silence).await;
         assert!(report.clean(), "{report:#?}");
         let broken = self.sim_verdict().await.violations;
         let broken = broken.iter().filter(|violation| violation["rule"] != rule);
@@ -96,17 +120,25 @@ impl Fleet {
         report
     }
 
+    /// The longest time that a shard's stream stood still; [`Silence`] says what that is.
+    pub(crate) async fn silence(&self) -> Silence {
+        self.compare().await.1
+    }
+
     /// The comparison alone. Events that the fleet is told not to forward must not be there.
-    pub(crate) async fn report(&self) -> Report {
+    async fn compare(&self) -> (Report, Silence) {
         let mut audit = Audit::default();
+        let mut silence = Silence::default();
         let sessions: Sessions = self.discord.verdict().await;
         audit.read_sessions(&sessions);
         for line in self.discord.record().await.lines() {
-            if !self.denies(&sent(line).event) {
+            let sent = sent(line);
+            if self.forwards(&sent.event) {
                 audit.read_sent(line).unwrap();
+                silence.sent(&sent.session, sent.seq, line);
             }
         }
-        for message in self.messages().await {
+        self.each_message(|message| {
             let Stored {
                 seq,
                 subject,
@@ -117,30 +149,55 @@ impl Fleet {
             let encoding = message.header(CONTENT_ENCODING);
             let line = StoredLine::new(*seq, subject, id, encoding, payload).unwrap();
             audit.read_stored(&line).unwrap();
-        }
-        audit.report()
+            silence.stored(&line, message.at_ms);
+        })
+        .await;
+        (audit.report(), silence)
     }
 
     /// Every message of the stream, in its order.
     pub(crate) async fn messages(&self) -> Vec<Stored> {
+        let mut messages = Vec::new();
+        self.each_message(|message| messages.push(message)).await;
+        messages
+    }
+
+    /// The same one by one: gigabytes would not fit. What a witness read before it was evicted counts.
+    async fn each_message(&self, mut take: impl FnMut(Stored)) {
+        if let Some(witness) = &self.witness {
+            return witness.read_up_to(self.last_stored().await, take).await;
+        }
         let stream = self.stream().await;
         let last = stream.get_info().await.unwrap().state.last_sequence;
         let consumer = stream.create_consumer(OrderedConfig::default()).await;
         let mut incoming = consumer.unwrap().messages().await.unwrap();
-        let mut messages: Vec<Stored> = Vec::new();
-        while messages.last().map_or(0, |message| message.seq) < last {
+        let mut seq = 0;
+        while seq < last {
             let next = tokio::time::timeout(LIMIT, incoming.next()).await;
             let message = next.expect("the stream stopped short").unwrap().unwrap();
-            let seq = message.info().unwrap().stream_sequence;
-            let message = message.message;
-            messages.push(Stored {
-                seq,
-                subject: message.subject.to_string(),
-                headers: message.headers.unwrap_or_default(),
-                payload: message.payload,
-            });
+            let stored = Stored::of(message);
+            seq = stored.seq;
+            take(stored);
         }
-        messages
+    }
+
+    /// The bytes that the stream holds, as the server counts them.
+    pub(crate) async fn stored_bytes(&self) -> u64 {
+        self.stream().await.get_info().await.unwrap().state.bytes
+    }
+
+    /// Stores what a gateway says of a hole before the event behind it, for every session.
+    pub(crate) async fn announce_holes(&self) {
+        for session in living(&self.sim_verdict().await) {
+            let Session { id, last_seq, .. } = session;
+            let gap = Gap::new(GapReason::Hole, id, *last_seq, clock::unix_ms());
+            let subject = self.broker.names.event(ShardId(session.shard), GAP_EVENT);
+            let mut headers = HeaderMap::new();
+            headers.insert(MESSAGE_ID, gap_id(id, *last_seq));
+            let client = &self.broker.client;
+            let stored = client.request_with_headers(subject, headers, wire::encode(&gap));
+            stored.await.unwrap();
+        }
     }
 
     /// The last sequence of the stream.
@@ -151,14 +208,14 @@ impl Fleet {
 
     /// Of every session, the last sequence that the fleet forwards.
     async fn last_forwarded(&self, verdict: &Verdict) -> HashMap<String, u64> {
-        if self.plan.denied.is_empty() {
+        if self.plan.denied.is_empty() && self.plan.allowed.is_empty() {
             let last = |session: &Session| (session.id.clone(), session.last_seq);
             return verdict.sessions.iter().map(last).collect();
         }
         let mut last = HashMap::new();
         for line in self.discord.record().await.lines() {
             let sent = sent(line);
-            if !self.denies(&sent.event) {
+            if self.forwards(&sent.event) {
                 last.insert(sent.session.into_owned(), sent.seq);
             }
         }
@@ -184,15 +241,17 @@ impl Fleet {
         .await;
     }
 
-    async fn stream(&self) -> Stream {
+    /// The stream.
+    pub(crate) async fn stream(&self) -> Stream {
         let name = self.broker.names.stream(0, 1);
         self.broker.jetstream.get_stream(name).await.unwrap()
     }
 
     /// READY and RESUMED are always forwarded: they carry the resume point.
-    fn denies(&self, event: &str) -> bool {
-        let denied = self.plan.denied.iter().any(|denied| denied == event);
-        denied && !matches!(event, "READY" | "RESUMED")
+    fn forwards(&self, event: &str) -> bool {
+        let named = |list: &[String]| list.iter().any(|named| named == event);
+        let allowed = self.plan.allowed.is_empty() || named(&self.plan.allowed);
+        matches!(event, "READY" | "RESUMED") || (allowed && !named(&self.plan.denied))
     }
 }
 

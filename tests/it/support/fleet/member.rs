@@ -98,6 +98,11 @@ impl Process {
         status.code()
     }
 
+    /// Its number; the tether becomes the program.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Any signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();

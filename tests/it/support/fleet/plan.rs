@@ -6,10 +6,14 @@ use std::{
     pin::Pin,
 };
 
-use super::Fleet;
+use super::{Fleet, pace};
 
 /// A fleet to start. Every figure that a test does not name is one that keeps it quick.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of the sentence that stands alone"
+)]
 pub(crate) struct Plan {
     pub(crate) shards: u32,
     pub(crate) group_size: u32,
@@ -17,11 +21,15 @@ pub(crate) struct Plan {
     pub(crate) coordinators: usize,
     pub(crate) nodes: usize,
     pub(crate) events_per_second: u32,
+    /// By this, what a test waits for is more in `make chaos`.
+    pub(super) longer: u64,
     pub(crate) max_concurrency: u32,
     pub(crate) max_payload: u32,
     pub(crate) flags: Vec<String>,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) denied: Vec<String>,
+    pub(crate) allowed: Vec<String>,
+    pub(crate) witnessed: bool,
     pub(crate) wired: bool,
     pub(crate) tls: bool,
     pub(crate) cold: bool,
@@ -35,13 +43,16 @@ impl Default for Plan {
             gateways: 1,
             coordinators: 1,
             nodes: 1,
-            events_per_second: 200,
+            events_per_second: pace::rate(200),
+            longer: pace::longer(200),
             // As many as any test has shards: a cold start is one round of IDENTIFYs.
             max_concurrency: 16,
             max_payload: 8 << 20,
             flags: Vec::new(),
             settings: Vec::new(),
             denied: Vec::new(),
+            allowed: Vec::new(),
+            witnessed: false,
             wired: false,
             tls: false,
             cold: false,
@@ -76,8 +87,17 @@ impl Plan {
         self
     }
 
+    /// At least; `make chaos` sends more.
     pub(crate) fn events_per_second(mut self, events_per_second: u32) -> Self {
+        self.events_per_second = pace::rate(events_per_second);
+        self.longer = pace::longer(events_per_second);
+        self
+    }
+
+    /// Exactly, also in `make chaos`: where the rate itself decides what is lost.
+    pub(crate) fn at_exactly(mut self, events_per_second: u32) -> Self {
         self.events_per_second = events_per_second;
+        self.longer = 1;
         self
     }
 
@@ -110,6 +130,18 @@ impl Plan {
         self
     }
 
+    /// The only events that the fleet forwards.
+    pub(crate) fn allow(mut self, events: &[&str]) -> Self {
+        self.allowed = events.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Every message is read as soon as it is stored: the stream will not keep it until the audit.
+    pub(crate) fn witnessed(mut self) -> Self {
+        self.witnessed = true;
+        self
+    }
+
     /// Gateways and coordinators reach NATS and Discord by wires that can be cut.
     pub(crate) fn wired(mut self) -> Self {
         self.wired = true;
@@ -130,7 +162,7 @@ impl Plan {
 }
 
 impl Plan {
-    /// The simulator's flags.
+    /// The simulator's flags; those of the test replace these.
     pub(super) fn flags(&self) -> Vec<String> {
         let mut flags = vec![
             format!("--shards={}", self.shards),
@@ -138,11 +170,10 @@ impl Plan {
             format!("--events-per-second={}", self.events_per_second),
             "--guilds-per-shard=2".to_owned(),
         ];
-        for flag in &self.flags {
-            let key = flag.split('=').next();
-            flags.retain(|known| known.split('=').next() != key);
-            flags.push(flag.clone());
-        }
+        flags.extend(pace::flags());
+        let key = |flag: &str| flag.split('=').next().map(str::to_owned);
+        flags.retain(|flag| !self.flags.iter().any(|own| key(own) == key(flag)));
+        flags.extend(self.flags.iter().cloned());
         flags
     }
 
@@ -152,6 +183,7 @@ impl Plan {
             ("fleet.shards".to_owned(), self.shards.to_string()),
             ("fleet.group_size".to_owned(), self.group_size.to_string()),
             ("fleet.deny".to_owned(), format!("{:?}", self.denied)),
+            ("fleet.allow".to_owned(), format!("{:?}", self.allowed)),
             // Shorter than an operator would have it: a takeover waits for its end.
             ("lease.ttl".to_owned(), "\"8s\"".to_owned()),
             // Discord itself shares this machine's cores: the path to it may vary by more than usual.

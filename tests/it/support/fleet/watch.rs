@@ -8,6 +8,7 @@ use super::{
     Fleet, Member,
     discord::Figures,
     member::Process,
+    pace,
     wait::{LIMIT, eventually},
 };
 
@@ -26,6 +27,21 @@ impl Fleet {
             state.discord.connected == shards && state.discord.ready == shards
         })
         .await;
+    }
+
+    /// Waits until every shard has its guilds, however long that takes while more of them come.
+    pub(crate) async fn loaded(&mut self) {
+        let shards = self.plan.shards;
+        loop {
+            let before = self.discord.figures().await;
+            let now = eventually("more guilds come", LIMIT, async || {
+                let now = self.discord.figures().await;
+                (now.ready == shards || now.sent > before.sent).then_some(now)
+            });
+            if now.await.ready == shards {
+                return;
+            }
+        }
     }
 
     /// Waits until `wanted` holds. A process that ends unasked meanwhile fails the test.
@@ -63,10 +79,21 @@ impl Fleet {
         .await;
     }
 
-    /// Waits until so many more events were sent.
+    /// Waits until so many more events were sent; several times as many in `make chaos`.
     pub(crate) async fn flow(&mut self, events: u64) {
+        self.sent(events * self.plan.longer).await;
+    }
+
+    /// Waits while Discord sends for so many seconds.
+    pub(crate) async fn flow_for(&mut self, seconds: u64) {
+        let rate = u64::from(self.plan.events_per_second);
+        self.sent(seconds * rate).await;
+    }
+
+    async fn sent(&self, events: u64) {
         let before = self.discord.figures().await.sent;
-        eventually("traffic flows", LIMIT, async || {
+        let limit = pace::cut(LIMIT, LIMIT * 4);
+        eventually("traffic flows", limit, async || {
             let sent = self.discord.figures().await.sent;
             (sent >= before + events).then_some(())
         })

@@ -1,0 +1,89 @@
+//! Discord is not well: late, half away, or never letting a session go on.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::fleet::{Fleet, wait::LIMIT};
+
+/// The host that READY named answers 503 from now on: after one try there the generic one is resumed at.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_host_that_is_away_for_ever_is_done_without() {
+    let start = Fleet::start().shards(8).group_size(4);
+    let mut fleet = start.events_per_second(400).await;
+    fleet.flow(300).await;
+    let away = json!({ "fault": "resume_host", "mode": "503" });
+    assert_eq!(fleet.fault(away).await, 1);
+    for (round, fault) in (1..).zip(["reconnect", "drop"]) {
+        let before = fleet.discord.figures().await;
+        assert_eq!(fleet.fault(json!({ "fault": fault })).await, 8, "{round}");
+        fleet.resumed_since(&before, 8).await;
+        fleet.flow(300).await;
+    }
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// Every socket ends at once, without a close frame; several times in a row.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_sockets_dropped_at_once_are_resumed() {
+    let start = Fleet::start().shards(8).group_size(4);
+    let mut fleet = start.events_per_second(400).await;
+    for _ in 0..3 {
+        let before = fleet.discord.figures().await;
+        fleet.flow(200).await;
+        assert_eq!(fleet.fault(json!({ "fault": "drop" })).await, 8);
+        fleet.resumed_since(&before, 8).await;
+    }
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// Heartbeats are answered later than the next one is due: events show that the connection lives, and
+/// it is kept. One that says nothing at all passes for dead, is left, and resumed.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_heartbeat_answers_cost_nothing_and_silence_a_connection() {
+    let start = Fleet::start().discord("--heartbeat-interval-ms=2000");
+    let mut fleet = start.events_per_second(400).await;
+    let before = fleet.discord.figures().await;
+    let slow = |ms: u32| json!({ "fault": "slow_ack", "ms": ms });
+    assert_eq!(fleet.fault(slow(5_000)).await, 1);
+    fleet.flow_for(8).await;
+    let now = fleet.discord.figures().await;
+    assert_eq!((now.connections, now.connected), (before.connections, 4));
+    let silence = json!({ "fault": "silence", "for_ms": 30_000 });
+    assert_eq!(fleet.fault(silence).await, 4);
+    fleet.resumed_since(&before, 4).await;
+    assert_eq!(fleet.fault(slow(0)).await, 1);
+    fleet.flow(400).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// A session whose every RESUME is answered with op 9 is given up after twenty tries: one gap, one
+/// IDENTIFY, and the other shards are not touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_never_resumes_is_given_up_aloud() {
+    /// Twenty pauses of one to five seconds.
+    const TRIES: Duration = Duration::from_secs(150);
+    let mut fleet = Fleet::start().events_per_second(200).await;
+    fleet.flow(200).await;
+    let refuse = json!({ "fault": "refuse_resume", "shards": [1] });
+    assert_eq!(fleet.fault(refuse).await, 1);
+    let drop = json!({ "fault": "drop", "shards": [1] });
+    assert_eq!(fleet.fault(drop).await, 1);
+    let before = fleet.discord.figures().await;
+    let after = fleet
+        .wait_until("a new session", TRIES, |state| {
+            state.discord.identifies == 5 && state.discord.ready == 4
+        })
+        .await;
+    let tries = after.discord.connections - before.connections;
+    assert!((20..=22).contains(&tries), "{tries} connections");
+    let log = fleet.log("gateway-0");
+    assert!(log.contains("gives up its session"), "it is not said");
+    fleet
+        .wait_until("the old session is forgotten", LIMIT * 3, |state| {
+            state.discord.connected == 4
+        })
+        .await;
+    let report = fleet.audit().await;
+    assert_eq!(report.gaps, 1, "{report:?}");
+}

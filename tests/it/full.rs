@@ -1,0 +1,65 @@
+//! A stream that is full: it forgets its oldest, or refuses.
+
+use async_nats::jetstream::stream::DiscardPolicy;
+
+use crate::support::fleet::{
+    Fleet,
+    wait::{LIMIT, eventually},
+};
+
+/// As it is made: the oldest go first, and nobody waits for anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_stream_forgets_its_oldest_and_takes_every_event() {
+    let start = Fleet::start()
+        .set("stream.max_bytes", "\"1MiB\"")
+        .witnessed();
+    let mut fleet = start.at_exactly(400).await;
+    eventually("the stream is full", LIMIT, async || {
+        let info = fleet.stream().await.get_info().await.unwrap();
+        (info.state.first_sequence > 500).then_some(())
+    })
+    .await;
+    let before = fleet.discord.figures().await;
+    fleet.kill_gateway(0);
+    fleet.restart_gateway(0);
+    fleet.resumed_since(&before, 4).await;
+    fleet.flow_for(3).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// An operator made it refuse instead. What cannot be stored waits, the shards park, the log says why,
+/// seldom; with room again everything is there, without an IDENTIFY.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_refuses_is_waited_for() {
+    let start = Fleet::start().set("gateway.buffer", "\"1MiB\"");
+    let start = start.set("gateway.shed", "[]");
+    let mut fleet = start.events_per_second(1_000).await;
+    fleet.flow(1_000).await;
+    let mut config = fleet.stream().await.get_info().await.unwrap().config;
+    let room = config.max_bytes;
+    (config.discard, config.max_bytes) = (DiscardPolicy::New, 1 << 10);
+    fleet.broker.jetstream.update_stream(&config).await.unwrap();
+    let before = fleet.discord.figures().await;
+    fleet
+        .discord_sees("every shard is parked", |figures| figures.connected == 0)
+        .await;
+    fleet.flow(3_000).await;
+
+    let log = fleet.log("gateway-0");
+    let refused = log
+        .lines()
+        .filter(|line| line.contains("the stream refuses"));
+    let refused: Vec<_> = refused.collect();
+    assert!(
+        (1..20).contains(&refused.len()),
+        "said {} times",
+        refused.len()
+    );
+    assert!(refused[0].contains("maximum bytes"), "{}", refused[0]);
+
+    (config.discard, config.max_bytes) = (DiscardPolicy::Old, room);
+    fleet.broker.jetstream.update_stream(&config).await.unwrap();
+    fleet.resumed_since(&before, 4).await;
+    fleet.flow(500).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}

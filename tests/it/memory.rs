@@ -1,0 +1,51 @@
+//! Memory of a gateway is bounded: its buffer, and a constant beside it.
+
+use crate::support::fleet::{Fleet, pace::cut};
+
+/// What a gateway of a few shards takes beside `gateway.buffer` at most, in MiB: see docs/FAULTS.md.
+const BESIDE: u64 = 128;
+
+/// NATS is away while Discord sends several times what the buffer holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn is_bounded_while_nats_is_away() {
+    let buffer = cut(8, 64);
+    let start = Fleet::start().set("gateway.buffer", &format!("\"{buffer}MiB\""));
+    let start = start.set("lease.ttl", "\"120s\"").set("gateway.shed", "[]");
+    let start = start.discord("--replay-buffer=200000");
+    let mut fleet = start.at_exactly(4_000).await;
+    fleet.flow_for(2).await;
+    let before = fleet.discord.figures().await;
+    fleet.nats.kill();
+    fleet
+        .discord_sees("every shard is parked", |figures| figures.connected == 0)
+        .await;
+    fleet.nats.restart().await;
+    fleet.resumed_since(&before, 4).await;
+    bounded(&fleet, buffer);
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// A cold start is gigabytes of guilds: they come as fast as the stream takes them, no session is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn is_bounded_through_a_cold_start_of_many_guilds() {
+    let (guilds, buffer, bytes) = cut((800, 4, 100 << 20), (16_000, 64, 2 << 30));
+    let start = Fleet::start().set("gateway.buffer", &format!("\"{buffer}MiB\""));
+    let start = start.discord(&format!("--guilds-per-shard={guilds}"));
+    let start = start.set("stream.max_bytes", "\"8GiB\"");
+    let start = start.set("discord.large_threshold", "250");
+    let start = start.discord("--replay-bytes=67108864");
+    let mut fleet = start.at_exactly(100).cold().await;
+    fleet.loaded().await;
+    bounded(&fleet, buffer);
+    let report = fleet.audit().await;
+    assert_eq!(report.gaps, 0);
+    let stored = fleet.stored_bytes().await;
+    assert!(stored >= bytes, "{stored} bytes are no flood");
+    assert_eq!(fleet.sim_verdict().await.sessions.len(), 4, "one was lost");
+}
+
+fn bounded(fleet: &Fleet, buffer: u64) {
+    let peak = fleet.peak_kib(0).unwrap() >> 10;
+    let most = buffer + BESIDE;
+    assert!(peak <= most, "{peak} MiB, at most {most} were promised");
+}

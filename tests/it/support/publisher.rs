@@ -1,0 +1,160 @@
+//! Publishers of shards on their own: no Discord, no gateway, but a real stream.
+
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+
+use async_nats::{
+    HeaderMap,
+    jetstream::stream::{Config, StorageType},
+};
+use futures_util::StreamExt;
+use shardfleet::{
+    broker::Broker,
+    clock, config,
+    fleet::{Epoch, ShardId},
+    gateway::{
+        buffer::Budget,
+        forward::{Body, End, Message, Outlet, Publisher, Turn, refusals::Refusals},
+        metrics::Meters,
+    },
+    lease::Held,
+    subject::Names,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::LIMIT;
+
+/// The stream.
+pub(crate) const STREAM: &str = "DISCORD";
+
+/// A message of the stream.
+pub(crate) struct Stored {
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Stored {
+    /// A header, or nothing.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(async_nats::HeaderValue::as_str)
+    }
+}
+
+/// A connection of its own.
+pub(crate) async fn connect(url: &str) -> Broker {
+    let settings = config::Nats {
+        url: url.to_owned(),
+        ..config::Nats::default()
+    };
+    let broker = Broker::connect(&settings, Names::new("discord"), "publisher");
+    let broker = broker.await.unwrap();
+    broker.ready(LIMIT).await.unwrap();
+    broker
+}
+
+/// Creates the stream, which takes batches as the fleet's own do.
+pub(crate) async fn create_stream(broker: &Broker) {
+    let stream = Config {
+        name: STREAM.to_owned(),
+        subjects: vec!["discord.>".to_owned()],
+        storage: StorageType::File,
+        allow_atomic_publish: true,
+        ..Config::default()
+    };
+    broker.jetstream.create_stream(stream).await.unwrap();
+}
+
+/// From now on the stream refuses messages larger than this; -1: none.
+pub(crate) async fn limit_messages(broker: &Broker, bytes: i32) {
+    let stream = broker.jetstream.get_stream(STREAM).await.unwrap();
+    let found = stream.cached_info().config.clone();
+    let max_message_size = bytes;
+    let limited = Config {
+        max_message_size,
+        ..found
+    };
+    broker.jetstream.update_stream(limited).await.unwrap();
+}
+
+/// A lease that outlasts every test; the sender ends it.
+pub(crate) fn lease() -> (watch::Sender<Option<Held>>, watch::Receiver<Option<Held>>) {
+    let until = clock::boottime().plus(Duration::from_secs(600));
+    let epoch = Epoch(1);
+    watch::channel(Some(Held { epoch, until }))
+}
+
+/// An event of the session `<shard>`.
+pub(crate) fn event(shard: u32, seq: u64) -> Message {
+    let payload = format!(r#"{{"t":"X","s":{seq},"op":0,"d":"{}"}}"#, "x".repeat(400));
+    let (name, payload) = ("X".into(), payload.into());
+    Message {
+        session: shard.to_string().into(),
+        seq,
+        body: Body::Event { name, payload },
+        read_at: clock::now(),
+    }
+}
+
+/// The publisher of a shard, and the way to it.
+pub(crate) async fn publisher(
+    broker: &Broker,
+    turn: &Turn,
+    shard: u32,
+    held: watch::Receiver<Option<Held>>,
+) -> (mpsc::UnboundedSender<Message>, Publisher) {
+    let outlet = Outlet::open(
+        broker,
+        ShardId(shard),
+        STREAM,
+        turn.clone(),
+        Refusals::default(),
+    );
+    let (queue, waiting) = mpsc::unbounded_channel();
+    let (ready, _) = mpsc::unbounded_channel();
+    let publisher = Publisher {
+        refused: false,
+        outlet: outlet.await.unwrap(),
+        queue: waiting,
+        held,
+        budget: Budget::new(64 << 20),
+        progress: Arc::default(),
+        meters: Meters::default(),
+        ready,
+    };
+    (queue, publisher)
+}
+
+/// Publishes a backlog that is complete before the first message goes out.
+pub(crate) async fn backlog(broker: Broker, turn: Turn, shard: u32, seqs: RangeInclusive<u64>) {
+    let (_lease, held) = lease();
+    let (queue, publisher) = publisher(&broker, &turn, shard, held).await;
+    for seq in seqs {
+        let message = event(shard, seq);
+        publisher.budget.add(message.body.size());
+        queue.send(message).unwrap();
+    }
+    drop(queue);
+    let end = tokio::time::timeout(LIMIT, publisher.run(0)).await;
+    assert_eq!(
+        end.expect("the backlog is not stored in time"),
+        End::Flushed
+    );
+}
+
+/// Everything that is stored, in its order.
+pub(crate) async fn stored(broker: &Broker) -> Vec<Stored> {
+    use async_nats::jetstream::consumer::pull::OrderedConfig;
+    let stream = broker.jetstream.get_stream(STREAM).await.unwrap();
+    let count = stream.get_info().await.unwrap().state.messages;
+    let consumer = stream.create_consumer(OrderedConfig::default()).await;
+    let incoming = consumer.unwrap().messages().await.unwrap();
+    let take = usize::try_from(count).unwrap();
+    let messages = incoming.take(take).map(|message| {
+        let message = message.unwrap().message;
+        Stored {
+            subject: message.subject.to_string(),
+            headers: message.headers.unwrap_or_default(),
+        }
+    });
+    let messages = tokio::time::timeout(LIMIT, messages.collect()).await;
+    messages.expect("the stream stopped short")
+}
