@@ -20,7 +20,6 @@ table! {
     QUEUED: Histogram "shardfleet_queue_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
     /// Seconds from there to the stream's ack, with all that had to be sent again: one figure a batch.
     ACKED: Histogram "shardfleet_ack_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-    /// Publishes sent again.
     /// Publishes sent again, because the stream refused them (it is full, say) or did not answer.
     RETRIES: Counter "shardfleet_publish_retries_total" ["reason"];
     /// Bytes that wait for an ack.
