@@ -87,15 +87,23 @@ pub(crate) async fn gateways_node_lame(fleet: &mut Fleet) -> Duration {
     left
 }
 
-/// On wires: acks are lost, then NATS is out of reach for `span`, longer than the server knows message
-/// ids.
-pub(crate) async fn cut_off_after_a_lost_ack(fleet: &mut Fleet, span: Duration) {
-    fleet.wires(0).nats.deafen();
+/// On wires: something is stored whose ack the gateway never hears. From quiet, or what was under way
+/// might have been stored before anybody looked.
+pub(crate) async fn lost_ack(fleet: &mut Fleet) {
+    fleet.quiet().await;
     let stored = fleet.last_stored().await;
+    fleet.wires(0).nats.deafen();
+    fleet.discord.traffic(fleet.plan.events_per_second).await;
     eventually("something is stored, unheard", LIMIT, async || {
         (fleet.last_stored().await > stored).then_some(())
     })
     .await;
+}
+
+/// On wires: an ack is lost, then NATS is out of reach for `span`, longer than the server knows message
+/// ids.
+pub(crate) async fn cut_off_after_a_lost_ack(fleet: &mut Fleet, span: Duration) {
+    lost_ack(fleet).await;
     fleet.wires(0).nats.cut();
     tokio::time::sleep(span).await;
     fleet.wires(0).nats.heal();

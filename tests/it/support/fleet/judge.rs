@@ -5,11 +5,7 @@ use std::collections::HashMap;
 use async_nats::{
     HeaderMap,
     header::NATS_MESSAGE_ID,
-    jetstream::{
-        self,
-        consumer::pull::OrderedConfig,
-        stream::{LastRawMessageErrorKind, Stream},
-    },
+    jetstream::{self, consumer::pull::OrderedConfig, stream::Stream},
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -168,9 +164,12 @@ impl Fleet {
             return witness.read_up_to(self.last_stored().await, take).await;
         }
         let stream = self.stream().await;
-        let last = stream.get_info().await.unwrap().state.last_sequence;
-        let consumer = stream.create_consumer(OrderedConfig::default()).await;
-        let mut incoming = consumer.unwrap().messages().await.unwrap();
+        let last = stream.cached_info().state.last_sequence;
+        let consumer = eventually("the stream takes a consumer", LIMIT, async || {
+            stream.create_consumer(OrderedConfig::default()).await.ok()
+        })
+        .await;
+        let mut incoming = consumer.messages().await.unwrap();
         let mut seq = 0;
         while seq < last {
             let next = tokio::time::timeout(LIMIT, incoming.next()).await;
@@ -183,7 +182,7 @@ impl Fleet {
 
     /// The bytes that the stream holds, as the server counts them.
     pub(crate) async fn stored_bytes(&self) -> u64 {
-        self.stream().await.get_info().await.unwrap().state.bytes
+        self.stream().await.cached_info().state.bytes
     }
 
     /// Stores what a gateway says of a hole before the event behind it, for every session.
@@ -202,8 +201,7 @@ impl Fleet {
 
     /// The last sequence of the stream.
     pub(crate) async fn last_stored(&self) -> u64 {
-        let stream = self.stream().await;
-        stream.get_info().await.unwrap().state.last_sequence
+        self.stream().await.cached_info().state.last_sequence
     }
 
     /// Of every session, the last sequence that the fleet forwards.
@@ -228,23 +226,23 @@ impl Fleet {
         let subject = self.broker.names.shard(ShardId(session.shard));
         let what = format!("{}:{seq} of shard {} is stored", session.id, session.shard);
         eventually(&what, LIMIT, async || {
-            let message = match stream.get_last_raw_message_by_subject(&subject).await {
-                Ok(message) => message,
-                Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                    return None;
-                }
-                Err(error) => panic!("cannot read the stream: {error}"),
-            };
+            // There is none yet, or the server is silent for now.
+            let last = stream.get_last_raw_message_by_subject(&subject).await;
+            let message = last.ok()?;
             let id = message.headers.get(NATS_MESSAGE_ID)?.as_str();
             (parse_message_id(id)? == (session.id.as_str(), seq)).then_some(())
         })
         .await;
     }
 
-    /// The stream.
+    /// The stream, with what it holds now. A server under load, or without a leader, may be silent for
+    /// longer than a request waits.
     pub(crate) async fn stream(&self) -> Stream {
         let name = self.broker.names.stream(0, 1);
-        self.broker.jetstream.get_stream(name).await.unwrap()
+        eventually("the stream answers", LIMIT, async || {
+            self.broker.jetstream.get_stream(&name).await.ok()
+        })
+        .await
     }
 
     /// READY and RESUMED are always forwarded: they carry the resume point.
