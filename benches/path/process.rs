@@ -63,6 +63,11 @@ impl Process {
         &mut self.child
     }
 
+    /// False once it has ended.
+    pub(crate) fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Its costs so far.
     pub(crate) fn cost(&self) -> Cost {
         let mut cost = Cost::default();
@@ -96,7 +101,7 @@ impl Process {
         _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         let until = Instant::now() + self.limit;
         while Instant::now() < until {
-            if !matches!(self.child.try_wait(), Ok(None)) {
+            if !self.lives() {
                 return;
             }
             thread::sleep(Duration::from_millis(20));
@@ -108,7 +113,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
+        if self.lives() {
             self.end();
         }
     }

@@ -106,6 +106,11 @@ impl Stage {
             Who::Contender(_) => under_test.child().stdout.take().map(BufReader::new),
         };
         wait("every shard is ready", || {
+            assert!(
+                under_test.lives(),
+                "{:?} ended: BENCH_LOUD=1 shows why",
+                setting.who
+            );
             generator.ready() == setting.shards
         })
         .await;
@@ -213,7 +218,7 @@ impl Stage {
 }
 
 /// Asks until it holds.
-async fn wait(what: &str, holds: impl Fn() -> bool) {
+async fn wait(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < until, "not within {LIMIT:?}: {what}");
@@ -259,9 +264,10 @@ fn configuration(setting: Setting, lanes: u32, nats: &str, generator: &Generator
     format!(
         "fleet.shards = {shards}\nfleet.group_size = {group_size}\nnats.url = \"{nats}\"\n\
          discord.api = \"http://{}/api/v10\"\ndiscord.intents = [\"GUILDS\"]\n\
-         gateway.lanes = {lanes}\ngateway.gather = \"{gather}us\"\ngateway.max_groups = {groups}\n\
+         gateway.lanes = {lanes}\ngateway.gather = \"{}ms\"\ngateway.max_groups = {groups}\n\
          stream.partitions = {partitions}\nweb.listen = \"127.0.0.1:0\"\nlog.level = \"warn\"\n",
-        generator.address
+        generator.address,
+        gather / 1000
     )
 }
 
