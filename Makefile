@@ -56,6 +56,14 @@ breaks: tools ## Breaks the code on purpose, and requires the named test to turn
 soak: ## The model with many seeds: make soak SEEDS=1000
 	SHARDFLEET_MODEL_SEEDS=$(or $(SEEDS),1000) cargo test --locked --release --test model
 
+.PHONY: bench
+bench: tools ## Measures the event path beside contenders; writes docs/PERFORMANCE.md
+	cargo bench --locked --bench path -- --docs docs --json target/bench.json
+
+.PHONY: bench-quick
+bench-quick: tools ## The same in three minutes, once each, nothing written
+	cargo bench --locked --bench path -- --quick
+
 .PHONY: bench-sim
 bench-sim: ## How much one simulator can send: make bench-sim SHARDS=1024 FLAGS=--pre-encoded
 	@ulimit -n "$$(ulimit -Hn)" && cargo bench --locked --bench simulator

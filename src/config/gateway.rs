@@ -21,7 +21,7 @@ section! {
         assignment: Assignment = Assignment::Elastic, plain "\"elastic\" or \"ordinal\"";
         /// Held in memory while NATS is away.
         buffer: Size = Size::mib(64), plain "a number and a unit from \"1MiB\", such as \"64MiB\"";
-        /// Dropped first when the buffer is nearly full; empty: never shed.
+        /// Dropped first when NATS is away and the buffer is nearly full; empty: never shed.
         shed: Events = Events(vec!["TYPING_START".to_owned(), "PRESENCE_UPDATE".to_owned()]), plain "event names, or [] for none";
     }
 }

@@ -1,7 +1,7 @@
 //! Pure: how much may wait for an ack, and what gives way first.
 //!
-//! One budget for the whole process. Shed classes go first; then, while acks still come, polling
-//! slows down and TCP pushes back; where NATS is away, the shard closes resumably and parks.
+//! One budget for the whole process. While acks still come, polling slows down and TCP pushes back;
+//! where NATS is away, shed classes go first, then the shard closes resumably and parks.
 
 use std::sync::{
     Arc,
@@ -54,10 +54,11 @@ impl Budget {
         }
     }
 
-    /// Whether an event of a class that may be shed is taken. Everything else always is: it was read.
-    pub fn admit(&self, sheddable: bool) -> Admission {
+    /// Whether an event of a class that may be shed is taken at `now_ms` since the epoch. Everything else
+    /// always is: it was read. Nothing is shed while NATS answers: then reading slows down instead.
+    pub fn admit(&self, sheddable: bool, now_ms: impl FnOnce() -> u64) -> Admission {
         let nearly_full = self.waiting() * 100 >= self.limit * SHED_ABOVE;
-        if sheddable && nearly_full {
+        if sheddable && nearly_full && !self.answers(now_ms()) {
             Admission::Shed
         } else {
             Admission::Take
@@ -66,15 +67,17 @@ impl Budget {
 
     /// Whether to read on at `now_ms` since the epoch.
     pub fn reading(&self, now_ms: u64) -> Reading {
-        let acked_ms = self.acked_ms.load(Ordering::Relaxed);
-        match (
-            self.is_full(),
-            now_ms.saturating_sub(acked_ms) < ACKS_COUNT_FOR_MS,
-        ) {
+        match (self.is_full(), self.answers(now_ms)) {
             (false, _) => Reading::Freely,
             (true, true) => Reading::Slowly,
             (true, false) => Reading::Park,
         }
+    }
+
+    /// True if NATS acknowledged something a moment ago.
+    fn answers(&self, now_ms: u64) -> bool {
+        let acked_ms = self.acked_ms.load(Ordering::Relaxed);
+        now_ms.saturating_sub(acked_ms) < ACKS_COUNT_FOR_MS
     }
 
     /// True if no more should be read.
@@ -123,12 +126,14 @@ mod tests {
         budget.acked(10_000);
         let (soon, late) = (10_000 + ACKS_COUNT_FOR_MS - 1, 10_000 + ACKS_COUNT_FOR_MS);
         assert_eq!(
-            (budget.admit(true), budget.reading(late)),
+            (budget.admit(true, || late), budget.reading(late)),
             (Admission::Take, Reading::Freely)
         );
         budget.add(800);
+        let admit = |sheddable, now| budget.admit(sheddable, || now);
+        assert_eq!(admit(true, soon), Admission::Take);
         assert_eq!(
-            (budget.admit(true), budget.admit(false)),
+            (admit(true, late), admit(false, late)),
             (Admission::Shed, Admission::Take)
         );
         assert_eq!(budget.reading(late), Reading::Freely);

@@ -95,9 +95,12 @@ impl Publisher {
             if !self.fill(&mut batch).await {
                 return End::Flushed;
             }
+            let sent_at = clock::now();
+            self.meters.sent(batch.waited(sent_at));
             let out = batch.out(self.outlet.batches());
             match self.store(&mut flight, out).await {
                 Ok(count) => {
+                    self.meters.acked(clock::now() - sent_at);
                     self.budget.acked(clock::unix_ms());
                     if let Some(loss) = flight.loss() {
                         self.outlet.tell_of(loss);

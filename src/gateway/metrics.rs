@@ -16,6 +16,10 @@ table! {
     DROPPED: Counter "shardfleet_events_dropped_total" ["reason"];
     /// Seconds from a frame read to its ack.
     PUBLISH: Histogram "shardfleet_publish_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+    /// Seconds from a frame read to its first way out to the stream: one figure a batch, of the message that waited longest.
+    QUEUED: Histogram "shardfleet_queue_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+    /// Seconds from there to the stream's ack, with all that had to be sent again: one figure a batch.
+    ACKED: Histogram "shardfleet_ack_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
     /// Publishes sent again, because the stream refused them (it is full, say) or did not answer.
     RETRIES: Counter "shardfleet_publish_retries_total" ["reason"];
     /// Bytes that wait for an ack.
@@ -96,6 +100,8 @@ pub struct Meters {
     events: RefCell<HashMap<Arc<str>, Counter>>,
     bytes: Counter,
     publish: Histogram,
+    queued: Histogram,
+    acked: Histogram,
     unanswered: Counter,
     refused: Counter,
     unbatched: Counter,
@@ -108,6 +114,8 @@ impl Default for Meters {
             events: RefCell::default(),
             bytes: counter!(EVENT_BYTES.name),
             publish: histogram!(PUBLISH.name),
+            queued: histogram!(QUEUED.name),
+            acked: histogram!(ACKED.name),
             unanswered: counter!(RETRIES.name, "reason" => "unanswered"),
             refused: counter!(RETRIES.name, "reason" => "refused"),
             unbatched: counter!(RETRIES.name, "reason" => "unbatched"),
@@ -137,6 +145,16 @@ impl Meters {
         if events.len() < MAX_EVENT_LABELS {
             events.insert(Arc::clone(name), counter);
         }
+    }
+
+    /// A batch goes out for the first time; its oldest message waited this long.
+    pub fn sent(&self, waited: Duration) {
+        self.queued.record(waited.as_secs_f64());
+    }
+
+    /// A batch is stored, so long after it went out for the first time.
+    pub fn acked(&self, after: Duration) {
+        self.acked.record(after.as_secs_f64());
     }
 
     /// A publish was sent again.

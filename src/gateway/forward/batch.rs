@@ -1,6 +1,6 @@
 //! What goes to the stream together.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use async_nats::jetstream::stream::{Config, StorageType};
 
@@ -8,6 +8,7 @@ use super::{
     message::Message,
     outlet::{Outgoing, Outlet},
 };
+use crate::clock::Instant;
 
 /// Bytes that one batch gathers at most: what the server stages for it in memory.
 const MAX_BYTES: usize = 1 << 20;
@@ -63,6 +64,12 @@ impl Batch {
         let message = self.messages.pop_front()?;
         self.bytes -= message.body.size();
         Some(message)
+    }
+
+    /// How long its oldest message has waited.
+    pub fn waited(&self, now: Instant) -> Duration {
+        let oldest = self.messages.front();
+        oldest.map_or(Duration::ZERO, |message| now - message.read_at)
     }
 
     /// True if one more may join.

@@ -33,7 +33,7 @@ pub struct Sink {
     pub queue: mpsc::UnboundedSender<Message>,
     /// The process's bytes.
     pub budget: Budget,
-    /// Dropped first when the buffer is nearly full.
+    /// Dropped first when NATS is away and the buffer is nearly full.
     pub shed: Arc<[String]>,
     /// What the shard shows.
     pub gauge: Arc<Gauge>,
@@ -117,7 +117,7 @@ impl Intake {
             return dropped("denied");
         }
         let sheddable = self.sink.shed.iter().any(|shed| **shed == *name);
-        if self.sink.budget.admit(sheddable) == Admission::Shed {
+        if self.sink.budget.admit(sheddable, clock::unix_ms) == Admission::Shed {
             return dropped("shed");
         }
         self.queue(
