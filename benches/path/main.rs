@@ -7,9 +7,11 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::print_stderr,
-    clippy::exit,
     clippy::cast_possible_truncation,
-    reason = "a benchmark talks to a person, and fails aloud"
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::doc_markdown,
+    reason = "a benchmark talks to a person, fails aloud, and has the machine to itself"
 )]
 
 mod blob;
