@@ -13,7 +13,7 @@ async def bridge(it, name, command, api, huge):
     def said(word):
         text = (it.folder / f"{name}.out").read_text()
         return [line for line in text.split("\n")[:-1] if line.startswith(word)]
-    await until(f"{name} reads its guilds", lambda: len(said("GUILD_CREATE")) >= huge)
+    await until(f"{name} reads its guilds", lambda: huge <= {line.split()[1] for line in said("GUILD_CREATE")})
     guild = it.guild(0)
     channel = next(c["id"] for c in it.get(f"/api/v10/guilds/{guild['id']}/channels") if c["type"] == 0)
     it.post("/sim/event", {"event": "MESSAGE_CREATE", "guild_id": guild["id"], "data": message(guild, channel)})
@@ -33,7 +33,7 @@ async def bridge(it, name, command, api, huge):
     process.terminate()
     process.wait()
     print(f"{name}: posts what comes back as MESSAGE_CREATE, answers INTERACTION_CREATE, sends a command, "
-          f"reads {len(said('GUILD_CREATE'))} GUILD_CREATE of which {huge} were compressed", flush=True)
+          f"reads {len(said('GUILD_CREATE'))} GUILD_CREATE of which {len(huge)} were compressed", flush=True)
 
 
 def message(guild, channel):
