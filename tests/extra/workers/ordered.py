@@ -1,4 +1,4 @@
-"""Workers that keep the order of each shard: one is killed, one is asked to end, one comes late."""
+"""Workers that keep the order of each shard: one is killed, one is asked to end, one comes late, one sleeps."""
 
 import signal
 
@@ -55,6 +55,9 @@ async def ordered(it, program, settled):
     start(names[2])
     await works_on("others that came are given shards", *names[:3])
     await shared("among three", *names[:3])
+    # Asleep first, so that it has events in hand when it dies.
+    running[names[1]].send_signal(signal.SIGSTOP)
+    await works_on("the others work", names[0], names[2])
     running[names[1]].kill()
     running[names[1]].wait()
     killed = latest()
@@ -71,12 +74,26 @@ async def ordered(it, program, settled):
     )
     start(names[3])
     await works_on("one that comes late is given shards", names[0], names[3])
+    slept = names[3]
+    running[slept].send_signal(signal.SIGSTOP)
+    asleep = latest()
+    await until(
+        "the shards of the one that sleeps go on",
+        lambda: shards_of(names[0], asleep) == set(range(it.shards)),
+    )
+    awake = latest()
+    running[slept].send_signal(signal.SIGCONT)
+    await works_on("the one that slept is given shards anew", names[0], slept)
     stored = await settled()
     everything = lambda: sorted(line for name in running for line in lines(it, name))
     await until("nothing is skipped", lambda: {id for _, id, *_ in everything()} >= set(stored))
     first, last, owners = set(), {}, {}
-    twice = 0
-    for _, id, shard, sequence, name in everything():
+    twice = late = 0
+    for at, id, shard, sequence, name in everything():
+        if id in first and name == slept and at > awake:
+            # The event that it had in hand, one a part: that much is told in docs/WIRE.md.
+            late += 1
+            continue
         if id in first:
             # What the killed one had in hand, and nothing after it was handed out meanwhile.
             assert last[shard] == sequence, f"{id} came again after what followed it"
@@ -88,12 +105,12 @@ async def ordered(it, program, settled):
         known = owners.setdefault(shard, [name])
         if known[-1] != name:
             known.append(name)
-    # Of its four parts one event each may come again: with a worker that died, or one that was unpinned.
-    assert twice <= 4 * PARTS, twice
+    # One event a part that it had.
+    assert twice <= 2 * PARTS and late <= PARTS, (twice, late)
     moves = sum(len(known) - 1 for known in owners.values())
     assert moves <= 8 * it.shards, owners
     for process in running.values():
         process.kill()
         process.wait()
-    print(f"ordered: {len(stored)} stored, 0 skipped, 0 out of order, {twice} handled twice; {it.shards} shards "
-          f"changed hands {moves} times, one worker was killed with -9, one ended, two came late", flush=True)
+    print(f"ordered: {len(stored)} stored, 0 skipped, 0 out of order, {twice} handled twice, {late} by one that slept; {it.shards} shards "
+          f"changed hands {moves} times, one worker was killed with -9, one ended, one slept, three came late", flush=True)
