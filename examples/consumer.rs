@@ -1,7 +1,7 @@
 //! A worker: a durable consumer that any number of these programs share.
 //!
 //! ```sh
-//! NATS_URL=nats://127.0.0.1:4222 cargo run --example consumer -- 'discord.*.MESSAGE_CREATE'
+//! NATS_URL=nats://127.0.0.1:4222 cargo run --example consumer -- 'discord.*.MESSAGE_CREATE' my-durable
 //! ```
 //!
 //! Run it as often as you like: each event goes to one of them. Kill one with -9: what it had not
@@ -29,20 +29,19 @@ struct Dispatch<T> {
 #[tokio::main]
 async fn main() -> Result<()> {
     let url = env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
-    let filter = env::args().nth(1);
-    let filter = filter.unwrap_or_else(|| "discord.*.MESSAGE_CREATE".to_owned());
+    let argument = |at: usize, usual: &str| env::args().nth(at).unwrap_or_else(|| usual.to_owned());
+    let filter = argument(1, "discord.*.MESSAGE_CREATE");
+    let durable = argument(2, "example-rust");
     let client = async_nats::connect(url).await?;
     let stream = jetstream::new(client).get_stream("DISCORD").await?;
     let config = pull::Config {
-        durable_name: Some("example-rust".to_owned()),
+        durable_name: Some(durable.clone()),
         filter_subject: filter,
         ack_wait: ACK_WAIT,
         max_ack_pending: 1000,
         ..pull::Config::default()
     };
-    let consumer = stream
-        .get_or_create_consumer("example-rust", config)
-        .await?;
+    let consumer = stream.get_or_create_consumer(&durable, config).await?;
     let mut messages = consumer.messages().await?;
     while let Some(message) = messages.try_next().await? {
         let what = handle(&message).unwrap_or_else(|error| format!("unreadable: {error:#}"));

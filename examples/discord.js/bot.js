@@ -1,4 +1,4 @@
-// A bot on @discordjs/core whose gateway is a fleet: answers /commands, and counts messages.
+// A bot on @discordjs/core whose gateway is a fleet: answers /commands, and messages that say !ping.
 //
 //   NATS_URL=… DISCORD_TOKEN=… node bot.js
 
@@ -10,10 +10,20 @@ const api = process.env.DISCORD_API;
 const rest = new REST({ version: "10", ...(api && { api }) }).setToken(process.env.DISCORD_TOKEN);
 const gateway = await FleetGateway.connect();
 const client = new Client({ rest, gateway });
+const me = await client.api.users.getCurrent();
 let asked = false;
 
-client.on(GatewayDispatchEvents.MessageCreate, async ({ data: message, shardId }) => {
+client.on(GatewayDispatchEvents.GuildCreate, ({ data: guild }) => {
+  console.log("GUILD_CREATE", guild.id, guild.members.length, "members");
+});
+
+client.on(GatewayDispatchEvents.MessageCreate, async ({ data: message, shardId, api }) => {
+  if (message.author.id === me.id) return console.log("own MESSAGE_CREATE", message.id);
   console.log("MESSAGE_CREATE", message.id, message.content.length, "characters");
+  if (message.content === "!ping") {
+    const sent = await api.channels.createMessage(message.channel_id, { content: "pong" });
+    console.log("posted", sent.id);
+  }
   if (message.guild_id && !asked) {
     // Once, to show the way upstream: op 43 by the shard of this guild.
     asked = true;

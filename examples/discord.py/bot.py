@@ -1,4 +1,4 @@
-"""A bot on discord.py whose gateway is a fleet: answers /commands, and counts messages.
+"""A bot on discord.py whose gateway is a fleet: answers /commands, and messages that say !ping.
 
     NATS_URL=… DISCORD_TOKEN=… python bot.py
 """
@@ -21,9 +21,24 @@ def say(*words):
 
 
 @bot.event
+async def on_guild_available(guild):
+    say("GUILD_CREATE", guild.id, len(guild.members), "members")
+
+
+@bot.event
+async def on_guild_join(guild):
+    await on_guild_available(guild)
+
+
+@bot.event
 async def on_message(message):
     global asked
-    say("MESSAGE_CREATE", message.id, len(message.content), "bytes")
+    if message.author.id == bot.user.id:
+        return say("own MESSAGE_CREATE", message.id)
+    say("MESSAGE_CREATE", message.id, len(message.content), "characters")
+    if message.content == "!ping":
+        sent = await message.channel.send("pong")
+        say("posted", sent.id)
     if message.guild and not asked:
         # Once, to show the way upstream: op 43 by the shard of this guild.
         asked = True

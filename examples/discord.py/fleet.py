@@ -14,6 +14,7 @@ import json
 import os
 
 import nats
+import zstandard
 from discord.http import Route
 from nats.errors import TimeoutError as NothingThere
 from nats.js.api import ConsumerConfig
@@ -99,8 +100,7 @@ async def run(bot, token):
 
 def feed(bot, msg):
     if (msg.headers or {}).get("Content-Encoding") == "zstd":
-        import zstandard  # only needed where events are larger than max_payload
-
+        # It was too large for NATS.
         payload = json.loads(zstandard.ZstdDecompressor().decompressobj().decompress(msg.data))
     else:
         payload = json.loads(msg.data)

@@ -14,47 +14,46 @@ import os
 import sys
 
 import nats
-from nats.errors import TimeoutError as NothingThere
-from nats.js.api import ConsumerConfig
+import zstandard
+from nats.js.api import AckPolicy, ConsumerConfig
+
+from pull import pull
 
 ACK_WAIT = 10  # seconds that an event may take
-BATCH = 100  # events asked for at once: a worker that takes many at once leaves others none
 
 
 def body(msg):
     """The event's own bytes: one that was too large for NATS is compressed."""
     if (msg.headers or {}).get("Content-Encoding") == "zstd":
-        import zstandard  # pip install zstandard; only needed where events are larger than max_payload
-
         return zstandard.ZstdDecompressor().decompressobj().decompress(msg.data)
     return msg.data
 
 
 def handle(msg, out):
     event = msg.subject.rsplit(".", 1)[1]
-    data = json.loads(body(msg))
+    text = body(msg)
+    data = json.loads(text)
     if event == "FLEET_GAP":
         # Events are missing before this one: drop what you know of the shard's guilds.
         print(f"gap: {data['reason']} after {data['session']}:{data['last_seq']}", file=sys.stderr)
     # Nats-Msg-Id is unique: whatever you do with an event, do it once for each of these.
-    out.write(f"{msg.headers['Nats-Msg-Id']} {msg.subject}\n")
+    out.write(f"{msg.headers['Nats-Msg-Id']} {msg.subject} {len(text)} bytes\n")
 
 
 async def work(client, filter_subject, durable, out):
-    stream = client.jetstream()
-    config = ConsumerConfig(ack_wait=ACK_WAIT, max_ack_pending=10_000)
-    events = await stream.pull_subscribe(filter_subject, durable, stream="DISCORD", config=config)
-    while True:
-        try:
-            batch = await events.fetch(BATCH, timeout=5)
-        except NothingThere:
-            continue
-        for msg in batch:
-            handle(msg, out)
+    config = ConsumerConfig(
+        durable_name=durable, filter_subject=filter_subject, ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT, max_ack_pending=10_000,
+    )
+    await client.jetstream().add_consumer("DISCORD", config)
+
+    async def one(msg):
+        handle(msg, out)
         out.flush()
         # After the work, never before it.
-        for msg in batch:
-            await msg.ack()
+        await msg.ack()
+
+    await pull(client, "DISCORD", durable, one)
 
 
 async def command(client, payload):

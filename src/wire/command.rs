@@ -9,7 +9,7 @@ mod data;
 mod reply;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use self::data::{ChannelInfo, Members, Presence, Soundboard, Voice};
 use crate::fleet::ShardId;
@@ -94,6 +94,11 @@ impl Command {
         }
         let malformed = |why: &dyn std::fmt::Display| Refused::new(Reason::Malformed, why);
         let json = std::str::from_utf8(bytes).map_err(|error| malformed(&error))?;
+        // Read whole first: what serde skips it does not look at, and it takes a list for a struct.
+        let whole: Value = serde_json::from_str(json).map_err(|error| malformed(&error))?;
+        if !whole.is_object() {
+            return Err(malformed(&"not a JSON object"));
+        }
         let envelope: Envelope<'_> =
             serde_json::from_str(json).map_err(|error| malformed(&error))?;
         let Some(op) = Op::of(envelope.op) else {
@@ -107,6 +112,9 @@ impl Command {
             nonce: None,
             json: json.to_owned(),
         };
+        if !whole["d"].is_object() {
+            return Err(malformed(&"d is not a JSON object"));
+        }
         let data = envelope.d.get();
         let read = match op {
             Op::Presence => serde_json::from_str::<Presence>(data).map(drop),
@@ -189,5 +197,7 @@ struct Envelope<'a> {
     d: &'a RawValue,
 }
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;

@@ -12,10 +12,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps \
-  -r "$root/examples/python/requirements.txt"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check \
-  -r "$root/examples/discord.py/requirements.txt"
+for example in python discord.py; do
+  "$work/venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps \
+    --only-binary :all: -r "$root/examples/$example/requirements.txt"
+done
 for example in javascript discord.js; do
   cp -r "$root/examples/$example" "$work/$example"
   rm -rf "$work/$example/node_modules"

@@ -13,10 +13,11 @@ pub struct Snowflake(pub u64);
 impl<'de> Deserialize<'de> for Snowflake {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
-        let id = text
-            .parse()
-            .map_err(|_| de::Error::custom("an id is a string of digits"))?;
-        Ok(Self(id))
+        // Rust would read "+7", too.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let id = text.parse().ok().filter(|_| digits);
+        id.map(Self)
+            .ok_or_else(|| de::Error::custom("an id is a string of digits"))
     }
 }
 
@@ -32,14 +33,19 @@ pub(super) struct Presence {
     _afk: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Status {
-    Online,
-    Dnd,
-    Idle,
-    Invisible,
-    Offline,
+/// A word; an enum would also be read from `{"idle":null}`.
+pub(super) struct Status;
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        const STATUSES: &[&str] = &["online", "dnd", "idle", "invisible", "offline"];
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        if STATUSES.contains(&&*text) {
+            Ok(Self)
+        } else {
+            Err(de::Error::unknown_variant(&text, STATUSES))
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-"""A fleet on the simulator: nats-server, `shardfleet sim`, `shardfleet up`, a REST that records.
+"""A fleet on the simulator: nats-server, `shardfleet sim`, `shardfleet up`.
 
 Everything listens on loopback, in a folder of its own, and ends with the block.
 """
@@ -12,18 +12,18 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOKEN = "a-token-for-the-simulator"
-INTENTS = '["GUILDS","GUILD_MEMBERS","GUILD_MESSAGES","GUILD_VOICE_STATES","GUILD_MESSAGE_TYPING"]'
+INTENTS = '["GUILDS","GUILD_MEMBERS","GUILD_MESSAGES","GUILD_VOICE_STATES","GUILD_MESSAGE_TYPING","MESSAGE_CONTENT"]'
 LIMIT = 90  # seconds: a busy machine
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 class Fleet:
-    def __init__(self, binary, nats_server, shards, rate):
-        self.binary, self.nats_server = binary, nats_server
+    def __init__(self, binary, nats_server, shards, rate, max_payload):
+        self.binary, self.nats_server = (pathlib.Path(at).resolve() for at in (binary, nats_server))
+        self.max_payload = max_payload
         self.shards, self.rate = shards, rate
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="workers-"))
         self.processes = []
@@ -47,7 +47,7 @@ class Fleet:
         conf = self.folder / "nats.conf"
         store = json.dumps(str(self.folder / "store"))
         conf.write_text(
-            f'listen: "127.0.0.1:{port}"\nmax_payload: 8MB\njetstream {{ store_dir: {store} }}\n'
+            f'listen: "127.0.0.1:{port}"\nmax_payload: {self.max_payload}\njetstream {{ store_dir: {store} }}\n'
         )
         self.run("nats", self.nats_server, "-c", conf)
         self.run(
@@ -74,17 +74,29 @@ class Fleet:
         return next((line for line in lines if word in line), None)
 
     def state(self):
-        return json.load(urllib.request.urlopen(f"{self.sim}/sim/state", timeout=10))
+        return self.get("/sim/state")
+
+    def guild(self, shard):
+        """One of the shard."""
+        guilds = self.get("/api/v10/users/@me/guilds")
+        return next(guild for guild in guilds if (int(guild["id"]) >> 22) % self.shards == shard)
 
     def verdict(self):
-        return json.load(urllib.request.urlopen(f"{self.sim}/sim/verdict", timeout=30))
+        return self.get("/sim/verdict")
 
     def traffic(self, rate):
-        body = json.dumps({"events_per_second": rate}).encode()
-        request = urllib.request.Request(
-            f"{self.sim}/sim/traffic", body, {"content-type": "application/json"}
-        )
-        urllib.request.urlopen(request, timeout=10).read()
+        self.post("/sim/traffic", {"events_per_second": rate})
+
+    def post(self, path, value):
+        """To the simulator."""
+        head = {"content-type": "application/json", "authorization": f"Bot {TOKEN}"}
+        request = urllib.request.Request(self.sim + path, json.dumps(value).encode(), head)
+        return json.load(urllib.request.urlopen(request, timeout=10))
+
+    def get(self, path):
+        """From the simulator."""
+        request = urllib.request.Request(self.sim + path, headers={"authorization": f"Bot {TOKEN}"})
+        return json.load(urllib.request.urlopen(request, timeout=10))
 
     def stop(self):
         for process in reversed(self.processes):
@@ -98,8 +110,8 @@ class Fleet:
 
 
 @contextlib.asynccontextmanager
-async def fleet(binary, nats_server, shards=2, rate=200):
-    it = Fleet(binary, nats_server, shards, rate)
+async def fleet(binary, nats_server, shards=2, rate=200, max_payload="8MB"):
+    it = Fleet(binary, nats_server, shards, rate, max_payload)
     try:
         await it.start()
         yield it
@@ -127,59 +139,3 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-class Rest:
-    """Discord's REST as far as a bot that answers needs it: takes everything, records the writes."""
-
-    def __init__(self):
-        rest = self
-        self.writes = []
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self, status, value):
-                body = json.dumps(value).encode() if value is not None else b""
-                self.send_response(status)
-                if body:
-                    self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_GET(self):
-                bot = {"id": "700000000000000001", "username": "bot", "discriminator": "0",
-                       "avatar": None, "bot": True}
-                if self.path.endswith("/users/@me"):
-                    return self.answer(200, bot)
-                if self.path.endswith("/applications/@me"):
-                    return self.answer(200, {
-                        "id": bot["id"], "name": "bot", "description": "", "icon": None, "flags": 0,
-                        "rpc_origins": [], "bot_public": True, "bot_require_code_grant": False,
-                        "owner": bot, "team": None, "verify_key": "", "summary": "",
-                    })
-                self.answer(404, {"message": "404: Not Found", "code": 0})
-
-            def do_POST(self):
-                self.rfile.read(int(self.headers.get("content-length") or 0))
-                rest.writes.append(self.path)
-                if "with_response=" not in self.path or "with_response=false" in self.path:
-                    return self.answer(204, None)
-                self.answer(200, {"interaction": {
-                    "id": self.path.split("/interactions/")[1].split("/")[0], "type": 2,
-                    "response_message_loading": False, "response_message_ephemeral": True,
-                }})
-
-            do_PUT = do_PATCH = do_POST
-
-            def log_message(self, *_):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, *_):
-                """A bot that is ended in the middle of a request."""
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/api"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()

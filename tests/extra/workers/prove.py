@@ -1,5 +1,6 @@
-"""Every example worker: shares a durable consumer with two more, one is killed, nothing is skipped; and
-each sends a command. Needs nats-py."""
+"""Every example worker: shares a durable consumer with two more, one is killed, nothing is skipped; each
+sends a command, and reads what was compressed. The ordered one keeps each shard's order through it all.
+Then the bridges. Needs nats-py and zstandard."""
 
 import asyncio
 import json
@@ -9,31 +10,45 @@ import subprocess
 import sys
 
 import nats
+import zstandard
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from fleet import Rest, fleet, until
+from bridge import bridge
+from fleet import ROOT, fleet, until
+from ordered import ordered
 
 FILTER = "discord.*.MESSAGE_CREATE"
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+# A message may be no larger; compressed, the huge event is half of it, and fits.
+MAX_PAYLOAD, HUGE = "1MB", 1_600_000
 
 
-async def stored(client):
-    """Ids of the stream itself, read by a consumer of our own."""
+async def stored(client, filter_subject=FILTER):
+    """Messages of the stream itself, read by a consumer of our own."""
     config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
-    events = await client.jetstream().pull_subscribe(FILTER, stream="DISCORD", config=config)
+    events = await client.jetstream().pull_subscribe(filter_subject, stream="DISCORD", config=config)
     left = (await events.consumer_info()).num_pending
-    ids = []
+    messages = []
     while left > 0:
         for msg in await events.fetch(min(left, 500), timeout=10):
             left -= 1
-            ids.append(msg.headers["Nats-Msg-Id"])
+            messages.append(msg)
             await msg.ack()
-    return ids
+    return messages
 
 
-async def a_guild(client):
-    message = await client.jetstream().get_last_msg("DISCORD", "discord.0.GUILD_CREATE")
-    return json.loads(message.data)["d"]["id"]
+def ids(messages):
+    return [msg.headers["Nats-Msg-Id"] for msg in messages]
+
+
+async def settled(it, client):
+    """Ids of the stream once nothing is added to it any more."""
+    it.traffic(0)
+    before, now = None, ids(await stored(client))
+    while before != now:
+        await asyncio.sleep(1)
+        before, now = now, ids(await stored(client))
+    assert len(now) == len(set(now)), "an event is stored twice"
+    return now
 
 
 def handled(it, name):
@@ -49,28 +64,17 @@ async def share(it, client, language, command):
     await until(f"three {language} workers work", lambda: all(len(handled(it, n)) > 20 for n in names))
     running[names[1]].kill()
     await until(f"two {language} workers go on", lambda: len(handled(it, names[0])) > 200)
-    it.traffic(0)
-    ids = []
+    there = await settled(it, client)
 
-    async def settled():
-        nonlocal ids
-        before = await stored(client)
-        await asyncio.sleep(1)
-        ids = await stored(client)
-        return before == ids
-
-    while not await settled():
-        pass
     def union():
         return set().union(*(handled(it, name) for name in names))
-    await until(f"{language} skips nothing", lambda: union() >= set(ids))
+    await until(f"{language} skips nothing", lambda: union() >= set(there))
     counts = {name: len(handled(it, name)) for name in names}
-    assert len(ids) == len(set(ids)), "an event is stored twice"
     twice = sum(counts.values()) - len(union())
     for process in running.values():
         process.kill()
         process.wait()
-    print(f"{language}: {len(ids)} stored, 0 skipped, {twice} handled twice, shares {counts}; "
+    print(f"{language}: {len(there)} stored, 0 skipped, {twice} handled twice, shares {counts}; "
           f"{names[1]} was killed with -9", flush=True)
 
 
@@ -85,54 +89,80 @@ def ask(it, language, command, payload):
     print(f"{language}: a command is accepted by shard {reply['shard']}", flush=True)
 
 
-async def bridge(it, rest, name, command):
-    before = len(rest.writes)
-    it.traffic(400)
-    process = it.run(
-        name, *command, env={"DISCORD_API": rest.url, "DISCORD_TOKEN": "not-used-by-the-stub"}
-    )
-    def seen(word):
-        return it.said(name, word)
-    await until(f"{name} hears a message", lambda: seen("MESSAGE_CREATE"))
-    await until(f"{name} hears an interaction", lambda: seen("INTERACTION_CREATE"))
-    await until(f"{name}'s command is answered", lambda: seen("accepted"))
-    await until(
-        f"{name} answers the interaction",
-        lambda: any("/interactions/" in path for path in rest.writes[before:]),
-    )
-    await until(f"{name} has its answer taken", lambda: seen("answered"))
-    assert "not answered" not in (it.folder / f"{name}.out").read_text()
-    it.traffic(0)
-    process.terminate()
+async def oversize(it, client):
+    """Events larger than NATS takes: how long each is once it is decoded, by id; and their guilds."""
+    it.post("/sim/fault", {"fault": "huge_event", "bytes": HUGE})
+    packed = []
+    async def look():
+        nonlocal packed
+        messages = await stored(client, "discord.*.GUILD_CREATE")
+        packed = [msg for msg in messages if "Content-Encoding" in msg.headers]
+        return len(packed) >= it.shards
+    while not await look():
+        await asyncio.sleep(0.5)
+    lengths, guilds = {}, set()
+    for msg in packed:
+        assert msg.headers["Content-Encoding"] == "zstd", msg.headers
+        text = zstandard.ZstdDecompressor().decompress(msg.data)
+        guilds.add(json.loads(text)["d"]["id"])
+        lengths[msg.headers["Nats-Msg-Id"]] = len(text)
+    assert sum(length > HUGE * 0.99 for length in lengths.values()) == it.shards, lengths
+    return lengths, guilds
+
+
+async def decodes(it, language, command, lengths):
+    """What a worker says of each of them."""
+    name = f"{language}-zstd"
+    process = it.run(name, *command)
+    wanted = {f"{id} {length} bytes" for id, length in lengths.items()}
+
+    def said():
+        lines = (it.folder / f"{name}.out").read_text().splitlines()
+        return {" ".join([line.split()[0], *line.split()[2:]]) for line in lines if " " in line}
+    await until(f"{language} reads what was compressed", lambda: said() >= wanted)
+    process.kill()
     process.wait()
-    print(f"{name}: reacts to MESSAGE_CREATE and INTERACTION_CREATE, its command is accepted", flush=True)
+    print(f"{language}: {len(lengths)} compressed events read, byte for byte as long as sent", flush=True)
 
 
 async def main(binary, nats_server, examples, node):
-    rest = Rest()
-    async with fleet(binary, nats_server) as it:
+    rust = pathlib.Path(examples)
+    async with fleet(binary, nats_server, max_payload=MAX_PAYLOAD) as it:
         client = await nats.connect(it.nats)
         python, javascript = ROOT / "examples/python/worker.py", pathlib.Path(node) / "javascript/worker.js"
         workers = {
-            "rust": [pathlib.Path(examples) / "consumer", FILTER],
+            "rust": [rust / "consumer", FILTER],
             "python": [sys.executable, python],
             "javascript": ["node", javascript],
         }
         commands = {
-            "rust": [pathlib.Path(examples) / "command"],
+            "rust": [rust / "command"],
             "python": [sys.executable, python, "--command"],
             "javascript": ["node", javascript, "--command"],
         }
+        guilds = "discord.*.GUILD_CREATE"
+        readers = {
+            "rust": [rust / "consumer", guilds, "zstd-rust"],
+            "python": [sys.executable, python, "--filter", guilds, "--durable", "zstd-python"],
+            "javascript": ["node", javascript, "--filter", guilds, "--durable", "zstd-javascript"],
+        }
+        guild = it.guild(0)["id"]
+        info = json.dumps({"op": 43, "d": {"guild_id": guild, "fields": ["status"]}})
         for language, command in workers.items():
             await share(it, client, language, command)
-            guild = await a_guild(client)
-            info = json.dumps({"op": 43, "d": {"guild_id": guild, "fields": ["status"]}})
             ask(it, language, commands[language], info)
+        lengths, huge = await oversize(it, client)
+        for language, command in readers.items():
+            await decodes(it, language, command, lengths)
         js, py = pathlib.Path(node) / "discord.js/bot.js", ROOT / "examples/discord.py/bot.py"
-        await bridge(it, rest, "discord.js", ["node", js])
-        await bridge(it, rest, "discord.py", [sys.executable, py])
+        await bridge(it, "discord.js", ["node", js], f"{it.sim}/api", huge)
+        await bridge(it, "discord.py", [sys.executable, py], f"{it.sim}/api/v10", huge)
         broken = it.verdict()["violations"]
         assert not broken, broken
+        await client.close()
+    async with fleet(binary, nats_server, shards=8) as it:
+        client = await nats.connect(it.nats)
+        await ordered(it, rust / "ordered", lambda: settled(it, client))
         await client.close()
     print("ok: every worker, every bridge")
 
