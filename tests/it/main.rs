@@ -26,4 +26,5 @@ mod stream;
 mod support;
 mod tether;
 mod tls;
+mod upgrade;
 mod wire;

@@ -13,7 +13,7 @@ mod watch;
 
 pub(crate) use self::watch::State;
 
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -46,6 +46,8 @@ pub(crate) struct Fleet {
     tls: Option<Tls>,
     /// What processes that start from now on take for the bot's token.
     pub(crate) token: String,
+    /// The build that they are.
+    pub(crate) program: PathBuf,
     pub(crate) plan: Plan,
     pub(crate) folder: Folder,
 }
@@ -97,6 +99,7 @@ impl Fleet {
             _gathering: gathering.drop_guard(),
             tls,
             token: TOKEN.to_owned(),
+            program: BIN.into(),
             plan,
             folder,
         };
@@ -150,6 +153,15 @@ impl Fleet {
         } = &self.gateways[at];
         let process = self.run(role, name, wires.as_ref());
         self.gateways[at].process = Some(process);
+    }
+
+    /// Starts a coordinator anew in its place, under its name.
+    pub(crate) fn restart_coordinator(&mut self, at: usize) {
+        let Member {
+            role, name, wires, ..
+        } = &self.coordinators[at];
+        let process = self.run(role, name, wires.as_ref());
+        self.coordinators[at].process = Some(process);
     }
 
     /// `kill -9`.
@@ -261,7 +273,7 @@ impl Fleet {
         }
         Process::start(&Start {
             name,
-            program: Path::new(BIN),
+            program: &self.program,
             arguments: &[role.to_owned()],
             variables: &variables,
             folder: self.folder.path(),
