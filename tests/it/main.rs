@@ -13,6 +13,7 @@ mod handover;
 mod identify;
 mod interruptions;
 mod layers;
+mod log;
 mod manual;
 mod operator;
 mod outage;
