@@ -195,7 +195,8 @@ impl Process {
             page: page.map(|(address, _)| *address),
             events: broker.names.events(),
         })?;
-        tracing::info!(process = name, version = VERSION, roles = ?plan.roles, "running");
+        tracing::info!(process = name, version = VERSION, roles = ?plan.roles,
+            "{name} runs {VERSION} as {:?}", plan.roles);
         let limit = config.process.drain.0;
         let connection = broker.client.clone();
         let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker));

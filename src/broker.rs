@@ -8,6 +8,7 @@ mod leave;
 mod link;
 mod options;
 pub mod provision;
+pub mod rights;
 pub mod server;
 
 use std::{sync::Arc, time::Duration};

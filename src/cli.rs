@@ -92,7 +92,7 @@ enum Command {
     Demo(demo::Options),
     /// Validates the configuration, then reaches NATS and Discord; says what is wrong and how to
     /// mend it. Changes nothing
-    Check,
+    Check(check::Options),
     /// The fleet at a glance: processes, shards, who leads, identify budget
     Status(status::StatusOptions),
     /// Prints events as they come, with filters
@@ -146,7 +146,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Sim(options) => role::sim(*options, &load().unwrap_or_default().log),
         Command::Demo(options) => return Ok(held(block_on(demo::run(&options))?)),
         Command::Audit(options) => return Ok(held(audit::run(&options)?)),
-        Command::Check => return block_on(check::run(&load()?)),
+        Command::Check(options) => return block_on(check::run(&load()?, &options)),
         Command::Status(options) => block_on(status::run(&load()?, options)),
         Command::Tail(options) => block_on(tail::run(&load()?, options)),
         Command::Set(options) => block_on(set::run(&load()?, &options)),

@@ -1,7 +1,14 @@
 //! What crosses a process boundary: one contract a file, each with its version.
 //!
-//! Every control message and KV value carries `v`. A release reads its own version and the one
-//! before it, so that two releases work side by side while a fleet is upgraded.
+//! Every control message and KV value carries `v`. A release reads its own version, the one before it
+//! and the one after it, so that two releases work side by side while a fleet is upgraded, and while
+//! that is taken back. What makes this safe is what a version may change:
+//!
+//! - It may add a field. Who does not know it ignores it, and may write the value anew without it: so
+//!   the field has a default, and nothing is wrong where it is missing again.
+//! - It may take out a field that the version before reads with a default.
+//! - A new word where a name is expected (a `kind`, a state, a reason) is read by one version and
+//!   written by the next: who does not know a word does not understand the message.
 
 pub mod command;
 pub mod drain;
@@ -11,10 +18,14 @@ pub mod session;
 pub mod status;
 pub mod topology;
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The version that this release writes.
 pub const VERSION: u32 = 1;
+/// The versions that it reads: a neighbour's too, on either side.
+const READ: RangeInclusive<u32> = VERSION - 1..=VERSION + 1;
 
 /// Why bytes from outside were not understood.
 #[derive(Debug)]
@@ -31,8 +42,9 @@ impl std::fmt::Display for Malformed {
             Self::Json(source) => write!(f, "malformed message: {source}"),
             Self::Version(v) => write!(
                 f,
-                "version {v} is not understood: this release reads {} and {VERSION}",
-                VERSION - 1
+                "version {v} is not understood: this release reads {} to {}, and no release may be skipped",
+                READ.start(),
+                READ.end()
             ),
         }
     }
@@ -50,7 +62,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
         v: u32,
     }
     let head: Head = serde_json::from_slice(bytes).map_err(Malformed::Json)?;
-    if !(VERSION.saturating_sub(1)..=VERSION).contains(&head.v) {
+    if !READ.contains(&head.v) {
         return Err(Malformed::Version(head.v));
     }
     serde_json::from_slice(bytes).map_err(Malformed::Json)
@@ -72,13 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_this_release_and_the_one_before() {
-        assert!(decode::<Sample>(br#"{"v":1}"#).is_ok());
-        assert!(decode::<Sample>(br#"{"v":0}"#).is_ok());
-        assert!(matches!(
-            decode::<Sample>(br#"{"v":2}"#),
-            Err(Malformed::Version(2))
-        ));
+    fn reads_this_release_and_its_neighbours() {
+        for v in [VERSION - 1, VERSION, VERSION + 1] {
+            let later = format!(r#"{{"v":{v},"unheard_of":{{"x":[1]}}}}"#);
+            assert_eq!(decode::<Sample>(later.as_bytes()).unwrap().v, v);
+        }
+        let error = decode::<Sample>(br#"{"v":3}"#).unwrap_err();
+        assert!(matches!(error, Malformed::Version(3)), "{error}");
+        assert!(error.to_string().contains("reads 0 to 2"), "{error}");
         assert!(matches!(
             decode::<Sample>(b"\xff{"),
             Err(Malformed::Json(_))

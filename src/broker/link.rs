@@ -54,19 +54,24 @@ impl Link {
         match event {
             Event::Connected => {
                 self.set(true);
-                tracing::info!(connection, "connected to NATS");
+                tracing::info!(connection, "{connection} is connected to NATS");
             }
             Event::Disconnected => {
                 self.set(false);
-                tracing::warn!(connection, "lost the connection to NATS");
+                tracing::warn!(connection, "{connection} has lost its connection to NATS");
             }
             Event::LameDuckMode => {
-                tracing::info!(connection, "this NATS server is about to end: leaving it");
+                tracing::info!(
+                    connection,
+                    "the NATS server of {connection} is about to end: leaving it"
+                );
                 self.lame.send_modify(|count| *count += 1);
             }
             // Asked for: the end of a process.
-            Event::Draining | Event::Closed => tracing::debug!(connection, "the connection ends"),
-            event => tracing::warn!(connection, "NATS says: {event}"),
+            Event::Draining | Event::Closed => {
+                tracing::debug!(connection, "the connection {connection} ends")
+            }
+            event => tracing::warn!(connection, "NATS says to {connection}: {event}"),
         }
     }
 

@@ -54,7 +54,7 @@ impl Server {
             pid,
         };
         server.url = server.wait_for_port(&ports, store).await?;
-        tracing::info!(pid, url = server.url, "nats-server runs");
+        tracing::info!(pid, url = server.url, "nats-server runs at {}", server.url);
         Ok(server)
     }
 

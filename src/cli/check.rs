@@ -3,18 +3,32 @@
 //! That the configuration is valid was shown by loading it; a broken one never gets here.
 
 mod discord;
+mod migration;
 mod nats;
+mod rights;
 mod sizes;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::Args;
 
 use super::say;
 use crate::{
     app,
     config::{Config, Log},
 };
+
+/// Options of `check`.
+#[derive(Args)]
+pub(super) struct Options {
+    /// What moving this bot to the fleet costs: identifies, minutes, gateways
+    #[arg(long)]
+    migrate: bool,
+    /// Tries, as the configured NATS user, what this role does there; looks at nothing else
+    #[arg(long, value_enum, value_name = "ROLE", conflicts_with = "migrate")]
+    role: Option<rights::Role>,
+}
 
 /// One thing looked at, and how it is.
 struct Finding {
@@ -35,7 +49,7 @@ enum Outcome {
 }
 
 /// Looks at everything, however much is wrong; fails if anything is.
-pub(super) async fn run(config: &Config) -> Result<ExitCode> {
+pub(super) async fn run(config: &Config, options: &Options) -> Result<ExitCode> {
     let level = "error".to_owned();
     app::install_log(&Log {
         level,
@@ -44,8 +58,14 @@ pub(super) async fn run(config: &Config) -> Result<ExitCode> {
     let mut report = Report { wrong: 0 };
     let valid = format!("valid; the fleet is called {:?}", config.fleet.name.0);
     report.tell(&Finding::fine("configuration", valid))?;
-    let recommended = discord::look(config, &mut report).await?;
-    nats::look(config, recommended, &mut report).await?;
+    if let Some(role) = options.role {
+        if nats::reach(config, &mut report).await?.is_some() {
+            rights::look(config, role, &mut report).await?;
+        }
+    } else {
+        let recommended = discord::look(config, options.migrate, &mut report).await?;
+        nats::look(config, recommended, &mut report).await?;
+    }
     if report.wrong == 0 {
         say("all is well\n")?;
         return Ok(ExitCode::SUCCESS);

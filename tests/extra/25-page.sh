@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The fleet page in a real Chromium, over a demo fleet that loses one more gateway while it is watched.
-# Installs Debian's chromium package where it is missing. SHARDFLEET names the binary; without it the
-# tests' own build is used. SHOTS names a folder that keeps the screenshots.
+# Installs Debian's chromium package where it is missing; takes axe-core by npm. SHARDFLEET names the
+# binary; without it the tests' own build is used. SHOTS names a folder that keeps the screenshots.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -47,4 +47,5 @@ PY
 done
 [ -n "${page:-}" ] || { cat "$work/stderr"; fail "no coordinator of the demo serves its page"; }
 mkdir -p "${SHOTS:=$work}"
-python3 "$here/page.py" "$page" "$SHOTS"
+(cd "$work" && npm pack --silent axe-core@4.11.0 >/dev/null && tar -xzf axe-core-*.tgz package/axe.min.js)
+python3 "$here/page.py" "$page" "$SHOTS" "$work/package/axe.min.js"

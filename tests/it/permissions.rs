@@ -211,6 +211,85 @@ async fn each_role_does_its_work() {
     }
 }
 
+/// What `check --role` tries is what the shipped permissions allow, no more and no less; and it leaves no
+/// trace: nothing is stored, nobody halts.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tries_the_rights_of_each_role() {
+    let stand = Stand::start().await;
+    for role in ROLES {
+        let (code, text) = stand.run(role, &["check", "--role", role]);
+        assert_eq!(code, 0, "{role}: {text}");
+        assert!(
+            text.contains(&format!("may do all that {role} does")),
+            "{text}"
+        );
+    }
+    for (role, of, missing) in [
+        (
+            "monitor",
+            "gateway",
+            &[
+                "publish to $KV.discord_state.halt",
+                "subscribe to fleet.discord.command",
+            ][..],
+        ),
+        (
+            "gateway",
+            "coordinator",
+            &[
+                "publish to $KV.discord_lease.coordinator",
+                "subscribe to fleet.discord.identify",
+            ],
+        ),
+        (
+            "worker",
+            "monitor",
+            &["subscribe to fleet.discord.status.*"],
+        ),
+        (
+            "monitor",
+            "operator",
+            &["publish to fleet.discord.drain.nobody-checks"],
+        ),
+        ("worker", "up", &["publish to discord.0.FLEET_CHECK"]),
+    ] {
+        let (code, text) = stand.run(role, &["check", "--role", of]);
+        assert_eq!(code, 1, "{role} as {of}: {text}");
+        for part in missing.iter().chain(&["WRONG", "nats-accounts.conf"]) {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+    }
+    let (code, text) = stand.run("nobody", &["check", "--role", "gateway"]);
+    assert!(code == 1 && text.contains("refuses the login"), "{text}");
+    let (code, text) = stand.run("monitor", &["status"]);
+    assert!(
+        code == 0 && text.contains("4 of 4 ready") && !text.contains("alted"),
+        "{text}"
+    );
+    let (worker, _) = client(&stand.url, "worker").await;
+    let stream = jetstream::new(worker).get_stream("DISCORD").await.unwrap();
+    let config = jetstream::consumer::pull::Config {
+        filter_subject: "discord.*.FLEET_CHECK".to_owned(),
+        ..Default::default()
+    };
+    let consumer = stream.create_consumer(config).await.unwrap();
+    assert_eq!(consumer.cached_info().num_pending, 0);
+    // Nor did a process wonder at what it heard.
+    for process in [&stand.coordinator, &stand.gateway] {
+        let written = process.written();
+        let wonders = [
+            "malformed",
+            "not understood",
+            "refused a request",
+            "unreadable",
+        ];
+        assert!(
+            !wonders.iter().any(|word| written.contains(word)),
+            "{written}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_is_refused_the_rest() {
     let stand = Stand::start().await;

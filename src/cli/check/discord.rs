@@ -6,10 +6,15 @@ use anyhow::{Context, Result};
 use axum::http::{HeaderValue, StatusCode, Uri};
 use serde::Deserialize;
 
-use super::{Finding, Report};
+use super::{
+    Finding, Report,
+    migration::{self, Move},
+};
 use crate::config::{Config, Shards};
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// Discord's own, between two IDENTIFYs of a bucket.
+const SPACING: Duration = Duration::from_secs(5);
 const TOKEN_HINT: &str = "DISCORD_TOKEN, or discord.token_file; the developer portal shows a bot's token once, under Bot";
 
 /// <https://discord.com/developers/docs/events/gateway#get-gateway-bot>
@@ -29,8 +34,13 @@ struct SessionStartLimit {
     max_concurrency: u32,
 }
 
-/// Tells how Discord is; returns how many shards it recommends, if it did.
-pub(super) async fn look(config: &Config, report: &mut Report) -> Result<Option<u32>> {
+/// Tells how Discord is, and what a move of the bot costs if `migrate` asks; returns how many shards it
+/// recommends, if it did.
+pub(super) async fn look(
+    config: &Config,
+    migrate: bool,
+    report: &mut Report,
+) -> Result<Option<u32>> {
     let token = config.discord.token.expose();
     if token.is_empty() {
         report.tell(&Finding::wrong(
@@ -64,6 +74,11 @@ pub(super) async fn look(config: &Config, report: &mut Report) -> Result<Option<
     };
     report.tell(&Finding::fine("token", format!("{api} knows it")))?;
     limits(config, &bot, report)?;
+    if migrate {
+        for finding in migration::forecast(movement(config, &bot)) {
+            report.tell(&finding)?;
+        }
+    }
     let url = if config.discord.gateway.is_empty() {
         &bot.url
     } else {
@@ -107,10 +122,7 @@ fn limits(config: &Config, bot: &GatewayBot, report: &mut Report) -> Result<()> 
         limit.reset_after / 60_000,
         limit.max_concurrency
     );
-    let wanted = match config.fleet.shards {
-        Shards::Auto => bot.shards,
-        Shards::Fixed(shards) => shards,
-    };
+    let wanted = wanted(config, bot);
     let grantable = limit.remaining.saturating_sub(reserve);
     report.tell(&if grantable < wanted {
         let hint = "wait for the new day, or let an operator spend the reserve (coordinator.reserve)";
@@ -132,6 +144,27 @@ fn limits(config: &Config, bot: &GatewayBot, report: &mut Report) -> Result<()> 
         ),
         Shards::Auto => Finding::fine("shards", format!("auto: Discord recommends {}", bot.shards)),
     })
+}
+
+fn wanted(config: &Config, bot: &GatewayBot) -> u32 {
+    match config.fleet.shards {
+        Shards::Auto => bot.shards,
+        Shards::Fixed(shards) => shards,
+    }
+}
+
+fn movement(config: &Config, bot: &GatewayBot) -> Move {
+    let limit = &bot.session_start_limit;
+    Move {
+        shards: wanted(config, bot),
+        max_concurrency: limit.max_concurrency,
+        remaining: limit.remaining,
+        reset_after: Duration::from_millis(limit.reset_after),
+        reserve: config.coordinator.reserve.0,
+        spacing: SPACING + config.coordinator.margin.0,
+        group_size: config.fleet.group_size.0,
+        max_groups: config.gateway.max_groups.0,
+    }
 }
 
 /// Opens a WebSocket as far as Discord's 101, and no further: that costs no identify.

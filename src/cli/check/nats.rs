@@ -33,6 +33,19 @@ pub(super) async fn look(
     recommended: Option<u32>,
     report: &mut Report,
 ) -> Result<()> {
+    let Some(broker) = reach(config, report).await? else {
+        return Ok(());
+    };
+    if let Err(error) = broker.jetstream.query_account().await {
+        let hint = "enable JetStream for this account, and let this user publish to $JS.API.>";
+        let told = format!("no answer for this account: {error}");
+        return report.tell(&Finding::wrong("jetstream", told, hint));
+    }
+    stored(config, recommended, &broker, report).await
+}
+
+/// Connects; nothing where that fails, which it tells.
+pub(super) async fn reach(config: &Config, report: &mut Report) -> Result<Option<Broker>> {
     let url = broker::redacted(&broker::url(&config.nats));
     if config.nats.url.is_empty() {
         let told = format!("nats.url is empty: `up` starts its own server, other roles use {url}");
@@ -49,10 +62,12 @@ pub(super) async fn look(
         Err(error) => {
             if let Some(refusal) = Broker::refusal(&config.nats).await {
                 let hint = "nats.creds (NATS_CREDS), nats.user and nats.password, nats.nkey, or a client certificate";
-                return report.tell(&Finding::wrong("nats", format!("{url}: {refusal}"), hint));
+                report.tell(&Finding::wrong("nats", format!("{url}: {refusal}"), hint))?;
+                return Ok(None);
             }
             let hint = "run `shardfleet up`, which starts a server, or name yours in NATS_URL";
-            return report.tell(&Finding::wrong("nats", format!("{url}: {error:#}"), hint));
+            report.tell(&Finding::wrong("nats", format!("{url}: {error:#}"), hint))?;
+            return Ok(None);
         }
     };
     let info = broker.client.server_info();
@@ -63,12 +78,7 @@ pub(super) async fn look(
         let hint = "max_payload: 8MB in the server's configuration: a large GUILD_CREATE is bigger";
         report.tell(&Finding::odd("max_payload", told, hint))?;
     }
-    if let Err(error) = broker.jetstream.query_account().await {
-        let hint = "enable JetStream for this account, and let this user publish to $JS.API.>";
-        let told = format!("no answer for this account: {error}");
-        return report.tell(&Finding::wrong("jetstream", told, hint));
-    }
-    stored(config, recommended, &broker, report).await
+    Ok(Some(broker))
 }
 
 async fn stored(

@@ -32,9 +32,9 @@ pub(super) fn flow(chronicle: &Chronicle) -> String {
 /// Happenings, the latest first.
 pub(super) fn list(chronicle: &Chronicle) -> String {
     if chronicle.happenings.is_empty() {
-        return "<li class=soft>nothing since this process looks</li>".to_owned();
+        return "<p class=soft>nothing since this process looks</p>".to_owned();
     }
-    let mut text = String::new();
+    let mut text = String::from("<ul>");
     for happening in &chronicle.happenings {
         let seconds = happening.at_ms / 1_000 % 86_400;
         let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
@@ -45,5 +45,5 @@ pub(super) fn list(chronicle: &Chronicle) -> String {
             seconds % 60
         );
     }
-    text
+    text + "</ul>"
 }

@@ -17,7 +17,7 @@ mod witness;
 
 pub(crate) use self::watch::State;
 
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -59,6 +59,8 @@ pub(crate) struct Fleet {
     began: Instant,
     /// What processes that start from now on take for the bot's token.
     pub(crate) token: String,
+    /// The build that they are.
+    pub(crate) program: PathBuf,
     pub(crate) plan: Plan,
     pub(crate) folder: Folder,
 }
@@ -115,6 +117,7 @@ impl Fleet {
             witness,
             began,
             token: TOKEN.to_owned(),
+            program: BIN.into(),
             plan,
             folder,
         };
@@ -168,6 +171,15 @@ impl Fleet {
         } = &self.gateways[at];
         let process = self.run(role, name, wires.as_ref());
         self.gateways[at].process = Some(process);
+    }
+
+    /// Starts a coordinator anew in its place, under its name.
+    pub(crate) fn restart_coordinator(&mut self, at: usize) {
+        let Member {
+            role, name, wires, ..
+        } = &self.coordinators[at];
+        let process = self.run(role, name, wires.as_ref());
+        self.coordinators[at].process = Some(process);
     }
 
     /// `kill -9`.
@@ -286,7 +298,7 @@ impl Fleet {
         }
         Process::start(&Start {
             name,
-            program: Path::new(BIN),
+            program: &self.program,
             arguments: &[role.to_owned()],
             variables: &variables,
             folder: self.folder.path(),

@@ -3,6 +3,7 @@
 
 use std::{
     fs::File,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
 
@@ -27,7 +28,12 @@ pub(crate) struct Process {
 
 /// A command in `folder` that sees nothing of this machine's own configuration.
 pub(crate) fn command(folder: &TempDir) -> Command {
-    let mut command = Command::new(BIN);
+    command_of(Path::new(BIN), folder)
+}
+
+/// The same of another build.
+pub(crate) fn command_of(program: &Path, folder: &TempDir) -> Command {
+    let mut command = Command::new(program);
     command
         .current_dir(folder.path())
         .stdin(Stdio::null())
