@@ -187,13 +187,6 @@ impl Fleet {
         self.gateways[at].process.take().unwrap().kill();
     }
 
-    /// Starts a coordinator anew in its place, under its name.
-    pub(crate) fn restart_coordinator(&mut self, at: usize) {
-        let Member { role, name, .. } = &self.coordinators[at];
-        let process = self.run(role, name, None);
-        self.coordinators[at].process = Some(process);
-    }
-
     /// `kill -9`.
     pub(crate) fn kill_coordinator(&mut self, at: usize) {
         self.coordinators[at].process.take().unwrap().kill();
