@@ -8,7 +8,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 fail() { echo "FAILED: $*" >&2; exit 1; }
-skip() { echo "skipped: $*"; exit 0; }
+skip() { echo "skipped: $*"; exit 77; }
 [ "$(uname -s)" = Linux ] || skip "images are built on Linux"
 [ "$(id -u)" = 0 ] || skip "debootstrap and buildah's chroot need root"
 if ! command -v buildah >/dev/null || ! command -v debootstrap >/dev/null; then

@@ -12,7 +12,7 @@ tools=$target/fuzz-tools
 
 if ! cargo +nightly --version >/dev/null 2>&1; then
   echo "skipped: fuzzing needs a nightly toolchain, and there is none: rustup toolchain install nightly"
-  exit 0
+  exit 77
 fi
 if ! command -v cargo-fuzz >/dev/null; then
   export PATH=$tools/bin:$PATH
