@@ -16,7 +16,8 @@ if ! command -v kubectl >/dev/null; then
   DEBIAN_FRONTEND=noninteractive $sudo apt-get -qq install -y --no-install-recommends kubernetes-client
 fi
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate pyyaml
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps \
+  -r "$root/tests/extra/deploy-requirements.txt"
 
 for variant in elastic ordinal; do
   kubectl kustomize "$root/deploy/kubernetes/$variant" >"$work/$variant.yaml"
