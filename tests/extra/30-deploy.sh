@@ -23,7 +23,8 @@ else
   compose=(docker-compose)
 fi
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate pyyaml jsonschema
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps \
+  -r "$root/tests/extra/deploy-requirements.txt"
 
 for variant in elastic ordinal; do
   kubectl kustomize "$root/deploy/kubernetes/$variant" >"$work/$variant.yaml"
