@@ -69,7 +69,7 @@ impl Link {
             }
             // Asked for: the end of a process.
             Event::Draining | Event::Closed => {
-                tracing::debug!(connection, "the connection {connection} ends")
+                tracing::debug!(connection, "the connection {connection} ends");
             }
             event => tracing::warn!(connection, "NATS says to {connection}: {event}"),
         }
