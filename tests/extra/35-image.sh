@@ -22,6 +22,8 @@ export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
 buildah() { command buildah --root "$work/storage" --runroot "$work/run" "$@"; }
 finish() {
   buildah rm --all >/dev/null 2>&1 || true
+  # Storage of the overlay kind is mounted on itself.
+  umount "$work/storage/overlay" 2>/dev/null || true
   rm -rf "$work" || true
 }
 trap finish EXIT
