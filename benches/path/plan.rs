@@ -94,7 +94,7 @@ const PEER: Who = Who::Contender(Kind::Peer);
 const FLEET: Who = Who::Fleet { lanes: 1 };
 
 /// What `--quick` leaves.
-const QUICK: usize = 9;
+const QUICK: usize = 10;
 
 /// Every row.
 pub(crate) const ROWS: &[Row] = &[
@@ -106,6 +106,7 @@ pub(crate) const ROWS: &[Row] = &[
     paced("paced: drain, gathering", DRAIN, GATHER),
     paced("paced: core publish, gathering", PUBLISH, GATHER),
     paced("paced: shardfleet", FLEET, GATHER),
+    paced("paced: shardfleet, no gathering", FLEET, 0),
     gathering(row(
         "flat: shardfleet, two lanes",
         Who::Fleet { lanes: 2 },

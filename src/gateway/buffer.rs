@@ -19,6 +19,10 @@ const RETURN_BELOW: u64 = 25;
 #[derive(Clone, Debug)]
 pub struct Budget {
     waiting: Arc<AtomicU64>,
+    /// The same in messages.
+    messages: Arc<AtomicU64>,
+    /// Shards with something under way to the stream.
+    flying: Arc<AtomicU64>,
     /// When the stream last acknowledged anything of this process, in milliseconds since the epoch.
     acked_ms: Arc<AtomicU64>,
     limit: u64,
@@ -49,6 +53,8 @@ impl Budget {
     pub fn new(limit: u64) -> Self {
         Self {
             waiting: Arc::default(),
+            messages: Arc::default(),
+            flying: Arc::default(),
             acked_ms: Arc::default(),
             limit,
         }
@@ -95,14 +101,32 @@ impl Budget {
         self.waiting() * 100 < self.limit * RETURN_BELOW
     }
 
-    /// So many bytes wait from now on.
+    /// One message of so many bytes waits from now on.
     pub fn add(&self, bytes: usize) {
         self.waiting.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.messages.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// So many bytes wait no more.
+    /// One message of so many bytes waits no more.
     pub fn remove(&self, bytes: usize) {
         self.waiting.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.messages.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Something of a shard is under way to the stream.
+    pub fn takes_off(&self) {
+        self.flying.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It is under way no more.
+    pub fn lands(&self) {
+        self.flying.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// True if more waits than one message behind each that is under way: then an ack taken late holds
+    /// up the next message, and a lane should not sleep to let work gather.
+    pub fn is_crowded(&self) -> bool {
+        self.messages.load(Ordering::Relaxed) > 2 * self.flying.load(Ordering::Relaxed)
     }
 
     /// Bytes that wait.
@@ -146,5 +170,22 @@ mod tests {
         assert!(!budget.has_room());
         budget.remove(51);
         assert!(budget.has_room());
+    }
+
+    #[test]
+    fn is_crowded_while_more_than_one_waits_behind_each_under_way() {
+        let budget = Budget::new(1000);
+        assert!(!budget.is_crowded());
+        budget.takes_off();
+        budget.add(1);
+        budget.add(1);
+        assert!(!budget.is_crowded());
+        budget.add(1);
+        assert!(budget.is_crowded());
+        budget.takes_off();
+        assert!(!budget.is_crowded());
+        budget.lands();
+        budget.remove(1);
+        assert!(!budget.is_crowded());
     }
 }

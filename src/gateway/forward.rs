@@ -98,7 +98,10 @@ impl Publisher {
             let sent_at = clock::now();
             self.meters.sent(batch.waited(sent_at));
             let out = batch.out(self.outlet.batches());
-            match self.store(&mut flight, out).await {
+            self.budget.takes_off();
+            let stored = self.store(&mut flight, out).await;
+            self.budget.lands();
+            match stored {
                 Ok(count) => {
                     self.meters.acked(clock::now() - sent_at);
                     self.budget.acked(clock::unix_ms());

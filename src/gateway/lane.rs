@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    buffer::Budget,
     forward::{Turn, refusals::Refusals},
     group::{self, Shared},
 };
@@ -83,7 +84,7 @@ impl Lane {
     ) -> Result<Self> {
         let (bids, wanted) = mpsc::unbounded_channel();
         let (opened, open) = oneshot::channel();
-        let runtime = runtime(gather).context("cannot build a runtime")?;
+        let runtime = runtime(gather, shared.budget.clone()).context("cannot build a runtime")?;
         let label = format!("{}-lane-{number}", shared.process);
         let thread = thread::Builder::new()
             .name(format!("lane-{number}"))
@@ -115,7 +116,7 @@ impl Lane {
     }
 }
 
-fn runtime(gather: Duration) -> std::io::Result<tokio::runtime::Runtime> {
+fn runtime(gather: Duration, budget: Budget) -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all();
     if !gather.is_zero() {
@@ -123,7 +124,12 @@ fn runtime(gather: Duration) -> std::io::Result<tokio::runtime::Runtime> {
             clippy::disallowed_methods,
             reason = "the thread has nothing else to do"
         )]
-        builder.on_thread_park(move || thread::sleep(gather));
+        builder.on_thread_park(move || {
+            // A shard whose messages go one by one is as fast as its acks are taken.
+            if !budget.is_crowded() {
+                thread::sleep(gather);
+            }
+        });
     }
     builder.build()
 }
