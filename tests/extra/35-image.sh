@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # The Dockerfile, built by buildah and run: both stages on bases made by debootstrap, since no image
 # registry is asked. The build stage is given this machine's toolchain and sources of crates, and does not
-# optimise. SHARDFLEET names a binary that takes the build stage's place. Then: as whom it runs, its
-# labels, its health command, its end on SIGTERM.
+# optimise. Then: as whom it runs, its labels, its health command, its end on SIGTERM.
+# The build stage takes long, and so the debug binary takes its place unless WHOLE=1; SHARDFLEET names
+# another.
 # Installs Debian's buildah and debootstrap where they are missing; needs root.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+[ -n "${WHOLE:-}" ] || SHARDFLEET=${SHARDFLEET:-$target/debug/shardfleet}
 fail() { echo "FAILED: $*" >&2; exit 1; }
 skip() { echo "skipped: $*"; exit 77; }
 [ "$(uname -s)" = Linux ] || skip "images are built on Linux"
