@@ -138,7 +138,13 @@ impl<'a> Report<'a> {
             .split_once(MARKS.0)
             .expect("the document has a place for the table");
         let (_, tail) = rest.split_once(MARKS.1).expect("the place has an end");
-        let text = format!("{head}{}{}{}{tail}", MARKS.0, self.table(), MARKS.1);
+        let picture = "![CPU an event by row](performance.svg)\n\n";
+        let text = format!(
+            "{head}{}{picture}{}{}{tail}",
+            MARKS.0,
+            self.table(),
+            MARKS.1
+        );
         std::fs::write(path, text).unwrap();
         let bars: Vec<_> = self
             .rows
