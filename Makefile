@@ -27,11 +27,15 @@ test: tools ## Proves the promises: Rust tests against real nats-servers and the
 	cargo test --locked
 
 .PHONY: test-all
-test-all: test extra ## All of test, and what needs pip, npm or apt
+test-all: test extra fuzz ## All of test, what needs pip, npm or apt, and fuzzing
 
 .PHONY: extra
 extra: tools
 	@.ci/extra
+
+.PHONY: fuzz
+fuzz: ## Fuzzes every reader a minute each; needs a nightly toolchain: SECONDS_EACH=10 for less
+	@fuzz/run.sh || [ $$? -eq 77 ]
 
 .PHONY: docs
 docs: ## Writes docs/METRICS.md from the code

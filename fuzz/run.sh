@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Fuzzes every reader of what comes from outside (fuzz/fuzz_targets), a minute each beside the build:
-# `SECONDS_EACH=10 tests/extra/50-fuzz.sh` for less. Needs a nightly toolchain, and says so where there is
+# `SECONDS_EACH=10 fuzz/run.sh` for less. Needs a nightly toolchain, and says so where there is
 # none; installs cargo-fuzz where it is missing.
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/../.." && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
 each=${SECONDS_EACH:-60}
 target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
