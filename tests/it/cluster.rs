@@ -88,7 +88,8 @@ async fn a_lame_duck_is_left_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_cut_after_a_lost_ack_stores_nothing_twice() {
     let start = Fleet::start().wired().set("lease.ttl", "\"120s\"");
-    let mut fleet = start.events_per_second(RATE).await;
+    // As much as the buffer holds, in `make chaos` too.
+    let mut fleet = start.at_exactly(RATE).await;
     fleet.flow(u64::from(RATE)).await;
     let before = fleet.discord.figures().await;
     broker::cut_off_after_a_lost_ack(&mut fleet, Duration::from_secs(45)).await;
