@@ -15,8 +15,8 @@ async fn a_full_stream_forgets_its_oldest_and_takes_every_event() {
         .witnessed();
     let mut fleet = start.at_exactly(400).await;
     eventually("the stream is full", LIMIT, async || {
-        let info = fleet.stream().await.get_info().await.unwrap();
-        (info.state.first_sequence > 500).then_some(())
+        let stream = fleet.stream().await;
+        (stream.cached_info().state.first_sequence > 500).then_some(())
     })
     .await;
     let before = fleet.discord.figures().await;
@@ -35,7 +35,7 @@ async fn a_stream_that_refuses_is_waited_for() {
     let start = start.set("gateway.shed", "[]");
     let mut fleet = start.events_per_second(1_000).await;
     fleet.flow(1_000).await;
-    let mut config = fleet.stream().await.get_info().await.unwrap().config;
+    let mut config = fleet.stream().await.cached_info().config.clone();
     let room = config.max_bytes;
     (config.discard, config.max_bytes) = (DiscardPolicy::New, 1 << 10);
     fleet.broker.jetstream.update_stream(&config).await.unwrap();

@@ -54,7 +54,9 @@ impl Run {
                 if head.t.as_deref() == Some("RATE_LIMITED") {
                     self.shard.commands.rate_limited(&text, now);
                 }
-                match self.intake.dispatch(text, now) {
+                let named = self.intake.named(&head);
+                let take = named.map(|named| self.intake.dispatch(named, text, now));
+                match take.unwrap_or(Take::Dropped) {
                     Take::Began => self.pace.new_session(),
                     Take::Dropped => self.keep.dropped(),
                     Take::Queued => self.keep.queued(),

@@ -1,6 +1,6 @@
 //! What a shard takes in: numbers checked, choice of events applied, handed to the publisher.
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use ::metrics::counter;
 use bytes::Bytes;
@@ -10,7 +10,9 @@ use super::super::{
     buffer::{Admission, Budget},
     forward::{Body, Message},
     gauge::Gauge,
-    metrics as table, peek, session,
+    metrics as table,
+    peek::Head,
+    session,
     track::{Dispatch, Lost, Session, Track},
 };
 use crate::{
@@ -76,17 +78,21 @@ impl Intake {
         }
     }
 
-    /// Takes a dispatch.
-    pub fn dispatch(&mut self, text: String, now: Instant) -> Take {
-        let shard = self.id;
-        let head = peek::peek(&text);
-        let Some((seq, name)) = head.and_then(|head| Some((head.s?, head.t.filter(is_name)?)))
-        else {
+    /// The sequence and the name of a dispatch; none of one that cannot be stored.
+    pub fn named(&mut self, head: &Head<'_>) -> Option<(u64, Arc<str>)> {
+        let named = head.s.zip(head.t.as_deref().filter(|name| is_name(name)));
+        let Some((seq, name)) = named else {
+            let shard = self.id;
             tracing::warn!(%shard, "a dispatch of shard {shard} has no sequence or no name");
-            return Take::Dropped;
+            return None;
         };
+        Some((seq, self.name(name)))
+    }
+
+    /// Takes a dispatch.
+    pub fn dispatch(&mut self, (seq, name): (u64, Arc<str>), text: String, now: Instant) -> Take {
+        let shard = self.id;
         self.sink.gauge.event();
-        let name = self.name(&name);
         let mut take = Take::Queued;
         if &*name == "READY" {
             let Some(ready) = session::ready(text.as_bytes()) else {
@@ -225,8 +231,7 @@ impl Intake {
 }
 
 /// True for what can stand in a subject: anything else would be refused for ever.
-#[expect(clippy::ptr_arg, reason = "a filter of an option of it")]
-fn is_name(name: &Cow<'_, str>) -> bool {
+fn is_name(name: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     !name.is_empty() && name.bytes().all(word)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::PeerInfo;
+use async_nats::jetstream::stream::{ClusterInfo, PeerInfo};
 use serde_json::Value;
 
 use super::{
@@ -22,17 +22,18 @@ impl Fleet {
     pub(crate) async fn leader_of(&self, stream: &str) -> usize {
         let what = format!("a node leads {stream}");
         eventually(&what, LIMIT, async || {
-            let stream = self
-                .broker
-                .jetstream
-                .get_stream_no_info(stream)
-                .await
-                .ok()?;
-            let leader = stream.get_info().await.ok()?.cluster?.leader?;
+            let leader = self.cluster_of(stream).await?.leader?;
             let mut nodes = self.nats.nodes().iter();
             nodes.position(|node| node.name == leader)
         })
         .await
+    }
+
+    /// Who has a stream, by the servers' own word; none while they do not say.
+    async fn cluster_of(&self, stream: &str) -> Option<ClusterInfo> {
+        let jetstream = &self.broker.jetstream;
+        let stream = jetstream.get_stream_no_info(stream).await.ok()?;
+        stream.get_info().await.ok()?.cluster
     }
 
     /// The leader of a stream lays its office down; another node takes it.
@@ -68,13 +69,7 @@ impl Fleet {
         let what = format!("the replicas of {stream} are current");
         let others = self.nats.nodes().len() - 1;
         eventually(&what, LIMIT, async || {
-            let stream = self
-                .broker
-                .jetstream
-                .get_stream_no_info(stream)
-                .await
-                .ok()?;
-            let cluster = stream.get_info().await.ok()?.cluster?;
+            let cluster = self.cluster_of(stream).await?;
             let current = |peer: &&PeerInfo| peer.current && !peer.offline;
             let current = cluster.replicas.iter().filter(current).count();
             (cluster.leader.is_some() && current == others).then_some(())
