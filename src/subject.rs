@@ -17,6 +17,8 @@ pub const HALT: &str = "halt";
 pub const GATEWAYS: &str = "gateways";
 /// The event name of an announced loss.
 pub const GAP_EVENT: &str = "FLEET_GAP";
+/// The last token of the word that a fast-ingest batch is over. No stream stores it.
+pub const END_EVENT: &str = "FLEET_END";
 
 /// The names of one fleet. Two fleets live on one server without meeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +120,11 @@ pub fn group_lease(generation: u64, group: GroupId) -> String {
     format!("group.{generation}.{group}")
 }
 
+/// Where the fast-ingest batch of a group is named, in the state bucket.
+pub fn ingest(generation: u64, group: GroupId) -> String {
+    format!("ingest.{generation}.{group}")
+}
+
 /// Where a shard's session is kept, in the state bucket.
 pub fn session(generation: u64, shard: ShardId) -> String {
     format!("session.{generation}.{shard}")
@@ -146,6 +153,7 @@ mod tests {
         assert_eq!(names.lease_bucket(), "discord_lease");
         assert_eq!(names.state_bucket(), "discord_state");
         assert_eq!(group_lease(2, GroupId(7)), "group.2.7");
+        assert_eq!(ingest(2, GroupId(7)), "ingest.2.7");
         assert_eq!(session(2, ShardId(7)), "session.2.7");
     }
 }

@@ -14,6 +14,7 @@ pub mod command;
 pub mod drain;
 pub mod event;
 pub mod identify;
+pub mod ingest;
 pub mod session;
 pub mod status;
 pub mod topology;

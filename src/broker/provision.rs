@@ -205,8 +205,8 @@ pub fn wanted_streams(
                 Storage::Memory => StorageType::Memory,
             },
             allow_direct: true,
-            // Ignored by a server before 2.12, where every message is published alone.
-            allow_atomic_publish: true,
+            // Ignored by a server before 2.14, where every message is published alone.
+            allow_batch_publish: true,
             deny_delete: true,
             deny_purge: true,
             max_messages: -1,

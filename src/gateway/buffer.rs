@@ -19,7 +19,7 @@ const RETURN_BELOW: u64 = 25;
 #[derive(Clone, Debug)]
 pub struct Budget {
     waiting: Arc<AtomicU64>,
-    /// The same in messages.
+    /// Messages that do not flow in a batch: their acks are waited for.
     messages: Arc<AtomicU64>,
     /// Shards with something under way to the stream.
     flying: Arc<AtomicU64>,
@@ -107,10 +107,19 @@ impl Budget {
         self.messages.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One message of so many bytes waits no more.
+    /// A message of so many bytes waits for its ack no more.
     pub fn remove(&self, bytes: usize) {
         self.waiting.fetch_sub(bytes as u64, Ordering::Relaxed);
-        self.messages.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// So many messages hold up none behind them any more: they are stored, or flow in a batch.
+    pub fn left(&self, messages: u64) {
+        self.messages.fetch_sub(messages, Ordering::Relaxed);
+    }
+
+    /// So many flow in a batch no more: it is over.
+    pub fn came_back(&self, messages: u64) {
+        self.messages.fetch_add(messages, Ordering::Relaxed);
     }
 
     /// Something of a shard is under way to the stream.
@@ -185,7 +194,7 @@ mod tests {
         budget.takes_off();
         assert!(!budget.is_crowded());
         budget.lands();
-        budget.remove(1);
+        budget.left(1);
         assert!(!budget.is_crowded());
     }
 }

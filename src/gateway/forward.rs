@@ -3,34 +3,38 @@
 //! The invariant that everything else leans on: a message is stored only if the one before it is
 //! stored or was deliberately dropped. Then the stream itself tells how far the shard is.
 //!
-//! One batch is in flight a shard; while it is, what comes gathers to the next. At a quiet pace a
-//! batch is one message; flat out it is hundreds, for one ack. The server stores a batch whole or not
-//! at all (atomic publish, server 2.12), so that prefix order holds; where it cannot, or where a batch
-//! costs it more than the messages alone, a batch is one message.
+//! A busy group's messages flow in one fast-ingest batch (server 2.14): the server stores them in order,
+//! none behind one that it lacks, and acknowledges many at once. In a quiet group, after a batch broke,
+//! and where the stream takes no batches, one message is in flight a shard, and its ack lets the next
+//! one go.
 
-pub mod batch;
+pub mod claim;
 pub mod flight;
+pub mod ingest;
 pub mod message;
 pub mod outlet;
 pub mod refusals;
+mod ride;
+pub mod said;
+pub mod shared;
+pub mod tend;
+pub mod waiting;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 
-use self::{
-    batch::Batch,
-    flight::{Answer, Flight, Step},
-    outlet::{Heard, Outgoing},
-};
 pub use self::{
     flight::Last,
     message::{Body, Message},
-    outlet::{Outlet, Turn},
+    outlet::Outlet,
+    shared::{GroupBatch, Told},
+};
+use self::{
+    flight::{Answer, Flight, Step},
+    outlet::Heard,
+    waiting::Waiting,
 };
 use super::{
     buffer::Budget,
@@ -52,6 +56,10 @@ impl Progress {
     pub fn stored(&self) -> u64 {
         self.stored.load(Ordering::Relaxed)
     }
+
+    fn one_more(&self) {
+        self.stored.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Why a publisher ended.
@@ -63,6 +71,8 @@ pub enum End {
     LeaseLost,
     /// A later owner stores for this shard.
     Usurped,
+    /// The stream has lost what it had acknowledged: what it has is to be resumed from.
+    Behind,
 }
 
 /// One shard's publisher.
@@ -75,114 +85,133 @@ pub struct Publisher {
     pub held: watch::Receiver<Option<Held>>,
     /// The process's bytes.
     pub budget: Budget,
-    /// How far it is.
-    pub progress: Arc<Progress>,
+    /// Who is told what is stored.
+    pub told: Told,
     /// Counters.
     pub meters: Meters,
-    /// The stream refused the last attempt.
-    pub refused: bool,
-    /// READYs that are stored, for the session's key.
-    pub ready: mpsc::UnboundedSender<Message>,
+    /// Its group's batch, and its line there; none where the stream takes none.
+    pub batch: Option<GroupBatch>,
+    /// See `batch`.
+    pub line: usize,
 }
 
 impl Publisher {
     /// Publishes until the queue is closed and empty, or the lease ends. `last` is the stream
     /// sequence of the shard's last stored message.
     pub async fn run(mut self, last: u64) -> End {
+        let end = self.publish(last).await;
+        if let Some(batch) = &self.batch {
+            batch.quit(self.line).await;
+        }
+        end
+    }
+
+    async fn publish(&mut self, last: u64) -> End {
         let mut flight = Flight::new(last);
-        let mut batch = Batch::default();
-        loop {
-            if !self.fill(&mut batch).await {
-                return End::Flushed;
-            }
-            let sent_at = clock::now();
-            self.meters.sent(batch.waited(sent_at));
-            let out = batch.out(self.outlet.batches());
-            self.budget.takes_off();
-            let stored = self.store(&mut flight, out).await;
-            self.budget.lands();
-            match stored {
-                Ok(count) => {
-                    self.meters.acked(clock::now() - sent_at);
-                    self.budget.acked(clock::unix_ms());
-                    if let Some(loss) = flight.loss() {
-                        self.outlet.tell_of(loss);
-                    }
-                    for message in (0..count).map_while(|_| batch.pop()) {
-                        self.budget.remove(message.body.size());
-                        self.stored(message);
-                    }
-                }
-                Err(end) => {
-                    self.discard(batch);
-                    return end;
-                }
+        let mut waiting = Waiting::default();
+        let batch = self.batch.clone();
+        while self.fill(&mut waiting).await {
+            let joins = match &batch {
+                Some(batch) if flight.is_settled() => batch.joins().await.map(|it| (batch, it)),
+                _ => None,
+            };
+            let outcome = match joins {
+                Some((batch, number)) => self.ride(batch, number, &mut flight, &mut waiting).await,
+                None => self.alone(&mut flight, &mut waiting).await,
+            };
+            if let Err(end) = outcome {
+                self.discard(waiting);
+                return end;
             }
         }
+        End::Flushed
     }
 
     /// Takes what waits, so that there is at least one message. False: nothing will come any more.
-    async fn fill(&mut self, batch: &mut Batch) -> bool {
-        if batch.is_empty() {
+    async fn fill(&mut self, waiting: &mut Waiting) -> bool {
+        if waiting.is_empty() {
             let Some(first) = self.queue.recv().await else {
                 return false;
             };
-            batch.push(&mut self.outlet, first);
-        }
-        while batch.has_room(self.outlet.batches().max)
-            && let Ok(next) = self.queue.try_recv()
-        {
-            batch.push(&mut self.outlet, next);
+            self.take(waiting, first);
         }
         true
     }
 
-    fn stored(&self, message: Message) {
-        self.progress.stored.fetch_add(1, Ordering::Relaxed);
-        self.meters.stored(&message, clock::now());
-        if message.is_ready() {
-            // The owner of the session's key may be gone already; then the stream alone tells.
-            _ = self.ready.send(message);
+    /// Takes a message, and those that came with it.
+    fn take(&mut self, waiting: &mut Waiting, first: Message) {
+        waiting.push(&mut self.outlet, first);
+        while waiting.has_room()
+            && let Ok(next) = self.queue.try_recv()
+        {
+            waiting.push(&mut self.outlet, next);
         }
     }
 
-    /// Sees messages from the front of `batch` into the stream: how many of them.
-    async fn store(&mut self, flight: &mut Flight, batch: &[Outgoing]) -> Result<usize, End> {
-        let mut out = batch;
+    /// Sees the first message into the stream, by itself.
+    async fn alone(&mut self, flight: &mut Flight, waiting: &mut Waiting) -> Result<(), End> {
+        let sent_at = clock::now();
+        self.meters.sent(waiting.waited(sent_at));
+        self.budget.takes_off();
+        let stored = self.store(flight, waiting).await;
+        self.budget.lands();
+        let (count, now) = (stored?, clock::now());
+        self.meters.acked(now - sent_at);
+        self.budget.acked(clock::unix_ms());
+        for (message, _) in (0..count).map_while(|_| waiting.pop()) {
+            self.told
+                .stored(message, &self.budget, &mut self.meters, now);
+            self.budget.left(1);
+        }
+        if let Some(batch) = &self.batch {
+            batch.passed(now).await;
+        }
+        Ok(())
+    }
+
+    /// Sees messages from the front of `waiting` into the stream: how many of them.
+    async fn store(&mut self, flight: &mut Flight, waiting: &Waiting) -> Result<usize, End> {
         let mut step = flight.step(clock::now());
         loop {
-            if !self
-                .held
-                .borrow()
-                .is_some_and(|held| held.valid(clock::boottime()))
-            {
+            if !self.holds() {
                 return Err(End::LeaseLost);
             }
             step = match step {
-                Step::Done => return Ok(out.len()),
-                Step::Part(count) => return Ok(count),
+                Step::Stored(count) => return Ok(count),
                 Step::Usurped => return Err(End::Usurped),
+                Step::Lost => {
+                    self.outlet.tell_of_loss();
+                    return Err(End::Behind);
+                }
                 Step::Publish { attempt, expected } => {
                     if flight.retries() > 0 {
-                        let refused = std::mem::take(&mut self.refused);
-                        self.meters
-                            .retried(Retry::of(refused, flight.unbatched(clock::now())));
+                        let refused = flight.refused();
+                        let why = if refused {
+                            Retry::Refused
+                        } else {
+                            Retry::Unanswered
+                        };
+                        self.meters.retried(why);
                     }
-                    if flight.alone(clock::now()) {
-                        out = &out[..1];
+                    if let Some(first) = waiting.first() {
+                        self.outlet.publish(first, attempt, expected).await;
                     }
-                    self.outlet.publish(out, attempt, expected).await;
                     flight.step(clock::now())
                 }
                 Step::Look => {
                     let found = self.outlet.last().await;
-                    // An earlier attempt may have carried all of it.
-                    let ids = batch.iter().map(|message| message.id.as_str());
-                    flight.saw(&found, ids, clock::now())
+                    // An earlier attempt may have carried it, and a batch some behind it.
+                    flight.saw(&found, waiting.ids(), clock::now())
                 }
                 Step::Wait(until) => self.wait(flight, until).await,
             };
         }
+    }
+
+    /// True while the lease lasts.
+    fn holds(&self) -> bool {
+        let held = *self.held.borrow();
+        held.is_some_and(|held| held.valid(clock::boottime()))
     }
 
     async fn wait(&mut self, flight: &mut Flight, until: Instant) -> Step {
@@ -210,19 +239,19 @@ impl Publisher {
             Heard::Answer(answer) => return answer,
             Heard::Refusal(refusal) => refusal,
         };
-        self.refused = true;
         if let Some(more) = self.outlet.refusals.one_more(now) {
             let shard = self.outlet.shard();
             tracing::warn!(%shard, more, "the stream refuses what shard {shard} publishes, and others: {refusal}");
         }
-        Answer::Later
+        Answer::Refused
     }
 
-    fn discard(&mut self, mut batch: Batch) {
+    fn discard(&mut self, mut waiting: Waiting) {
         self.queue.close();
-        let waiting = std::iter::from_fn(|| batch.pop());
-        for message in waiting.chain(std::iter::from_fn(|| self.queue.try_recv().ok())) {
+        let fitted = std::iter::from_fn(|| waiting.pop().map(|(message, _)| message));
+        for message in fitted.chain(std::iter::from_fn(|| self.queue.try_recv().ok())) {
             self.budget.remove(message.body.size());
+            self.budget.left(1);
         }
     }
 }

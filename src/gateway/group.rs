@@ -1,5 +1,8 @@
 //! One group: bids for its lease, runs its shards while it holds, stops them before it ends.
 
+mod open;
+mod tended;
+
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
@@ -8,26 +11,26 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
+use self::open::{Open, Shown};
 use super::{
     ask::Asking,
     buffer::Budget,
     command::Commands,
-    forward::{self, Outlet, Publisher},
+    forward::{self, GroupBatch, Outlet, Publisher, Told, tend::Tender},
     gauge::Gauges,
-    keep,
     lane::Tools,
     metrics::{self, Meters},
     session::{self, SessionKey},
     shard::{self, Shard, Sink},
-    track::{Session, Track},
 };
 use crate::{
+    backoff::Backoff,
     fleet::{GroupId, Layout, ShardId},
     lease::{Held, Keeper, Owner},
     subject::{self, Names},
-    wire::topology::Topology,
+    wire::{session::StoredSession, topology::Topology},
 };
 
 /// What every group of a process shares.
@@ -99,6 +102,7 @@ pub async fn run(
         group,
         held,
         epoch: first.epoch,
+        batch: None,
     }
     .run_shards(&stop)
     .await;
@@ -120,10 +124,25 @@ struct Stay {
     group: GroupId,
     held: watch::Receiver<Option<Held>>,
     epoch: crate::fleet::Epoch,
+    /// None where the stream takes no batches.
+    batch: Option<GroupBatch>,
 }
 
 impl Stay {
-    async fn run_shards(self, stop: &CancellationToken) -> End {
+    /// The stream of the group's shards.
+    fn stream(&self) -> String {
+        let partitions = self.shared.partitions;
+        let partition = Names::partition_of(self.group, partitions);
+        self.tools.broker.names.stream(partition, partitions)
+    }
+
+    async fn run_shards(mut self, stop: &CancellationToken) -> End {
+        let tender = match Box::pin(self.tender(stop)).await {
+            Ok(tender) => tender,
+            Err(end) => return end,
+        };
+        self.batch = tender.as_ref().map(Tender::batch);
+        let _tended = tender.map(|tender| AbortOnDropHandle::new(tokio::spawn(tender.run())));
         let stay = Arc::new(self);
         // One shard that may not go on stops the others: the lease covers them all.
         let stop = stop.child_token();
@@ -144,48 +163,72 @@ impl Stay {
             end = match (ended, end) {
                 (_, End::Fatal(..)) | (shard::End::Stopped, _) => end,
                 (shard::End::Fatal(code), _) => End::Fatal(id, code),
-                (shard::End::LeaseLost | shard::End::PublisherGone, _) => End::Lost,
+                _ => End::Lost,
             };
             if ended != shard::End::Stopped {
                 stop.cancel();
             }
         }
+        if let Some(batch) = &stay.batch {
+            batch.give_up(&stay.shared.budget).await;
+        }
         end
     }
 
+    /// Waits before the next try; an end where there is none.
+    async fn again(&self, pause: &mut Backoff, stop: &CancellationToken) -> Result<(), End> {
+        let delay = pause.next(&mut rand::rng()) + jitter();
+        let mut held = self.held.clone();
+        tokio::select! {
+            () = stop.cancelled() => Err(End::Released),
+            _ = held.wait_for(Option::is_none) => Err(End::Lost),
+            () = tokio::time::sleep(delay) => Ok(()),
+        }
+    }
+
     async fn run_shard(&self, id: ShardId, stop: CancellationToken) -> shard::End {
-        let mut pause =
-            crate::backoff::Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+        let mut pause = pause();
+        let mut behind = false;
         loop {
-            match self.open_shard(id, &stop).await {
-                Ok(open) => return Box::pin(open.run()).await,
+            match self.open_shard(id, &stop, behind).await {
+                Ok(open) => match Box::pin(open.run()).await {
+                    shard::End::Behind => behind = true,
+                    end => return end,
+                },
                 Err(error) => tracing::warn!(shard = %id, "shard {id} cannot begin yet: {error:#}"),
             }
-            let delay = pause.next(&mut rand::rng()) + jitter();
-            let mut held = self.held.clone();
-            tokio::select! {
-                () = stop.cancelled() => return shard::End::Stopped,
-                _ = held.wait_for(Option::is_none) => return shard::End::LeaseLost,
-                () = tokio::time::sleep(delay) => {}
+            match self.again(&mut pause, &stop).await {
+                Ok(()) => {}
+                Err(End::Released) => return shard::End::Stopped,
+                Err(_) => return shard::End::LeaseLost,
             }
         }
     }
 
-    /// Reads where the shard is and opens its ways, under the lease in hand.
-    async fn open_shard(&self, id: ShardId, stop: &CancellationToken) -> Result<Open> {
+    /// Reads where the shard is and opens its ways, under the lease in hand. `behind`: the stream has lost
+    /// what the key may count as stored.
+    async fn open_shard(
+        &self,
+        id: ShardId,
+        stop: &CancellationToken,
+        behind: bool,
+    ) -> Result<Open> {
         let (shared, tools) = (&self.shared, &self.tools);
         let generation = self.layout.generation;
-        let partition = Names::partition_of(self.group, shared.partitions);
-        let stream = tools.broker.names.stream(partition, shared.partitions);
+        let stream = self.stream();
         let (key, stored) =
             SessionKey::open(tools.state.clone(), generation, id, self.epoch).await?;
-        let (turn, refusals) = (tools.turn.clone(), tools.refusals.clone());
-        let outlet = Outlet::open(&tools.broker, id, &stream, turn, refusals).await?;
+        let refusals = tools.refusals.clone();
+        let outlet = Outlet::open(&tools.broker, id, &stream, refusals).await?;
         let (last, gap) = outlet.last_and_gap().await;
         if last == forward::Last::Unknown {
             anyhow::bail!("the leader of the stream {stream} does not answer");
         }
         let ready = session::last_ready(&tools.broker, &stream, id).await?;
+        let stored = stored.map(|stored| StoredSession {
+            seq: if behind { 0 } else { stored.seq },
+            ..stored
+        });
         let point = session::resume_point(stored, &last, gap.as_ref(), ready);
         let shards = self.layout.shards;
         let process = shared.process.clone();
@@ -200,15 +243,21 @@ impl Stay {
         let (queue, waiting) = mpsc::unbounded_channel();
         let (ready, readies) = mpsc::unbounded_channel();
         let (points, moved) = mpsc::unbounded_channel();
+        let progress = Arc::clone(&gauge.progress);
+        let told = Told { progress, ready };
+        let line = match &self.batch {
+            Some(batch) => batch.join(told.clone()).await,
+            None => 0,
+        };
         let publisher = Publisher {
             outlet,
             queue: waiting,
             held: self.held.clone(),
             budget: shared.budget.clone(),
-            progress: Arc::clone(&gauge.progress),
+            told,
             meters: Meters::default(),
-            refused: false,
-            ready,
+            batch: self.batch.clone(),
+            line,
         };
         let budget = shared.budget.clone();
         let sink = Sink {
@@ -247,58 +296,8 @@ impl Stay {
     }
 }
 
-/// A shard with its ways open.
-struct Open {
-    shard: Shard,
-    point: session::ResumePoint,
-    publisher: Publisher,
-    key: SessionKey,
-    readies: mpsc::UnboundedReceiver<forward::Message>,
-    moved: mpsc::UnboundedReceiver<Session>,
-    shown: Shown,
-}
-
-impl Open {
-    /// Runs the shard, its publisher and its session's keeper until all have ended: after a stop
-    /// everything that was taken is stored, and the resume point written.
-    async fn run(self) -> shard::End {
-        let shown = self.shown;
-        let publisher = tokio::spawn(self.publisher.run(self.point.last));
-        let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved));
-        let points = self.shard.points.clone();
-        let track = Track::new(self.point.session, self.point.hole_told);
-        let (end, last) = self.shard.run(track).await;
-        // The queue's sender went with the shard: the publisher stores what is left and ends.
-        let outcome = publisher.await;
-        if let (shard::End::Stopped, Ok(forward::End::Flushed), Some(session)) =
-            (end, &outcome, last)
-        {
-            _ = points.send(session);
-        }
-        drop(points);
-        _ = keeper.await;
-        match outcome {
-            Ok(forward::End::Flushed) => end,
-            Ok(forward::End::LeaseLost) | Err(_) => shard::End::LeaseLost,
-            Ok(forward::End::Usurped) => {
-                tracing::warn!(shard = %shown.id, "a later owner stores for shard {}", shown.id);
-                shard::End::PublisherGone
-            }
-        }
-    }
-}
-
-/// Takes the shard off the status when it ends, however it ends.
-struct Shown {
-    gauges: Gauges,
-    id: ShardId,
-    gauge: Arc<super::gauge::Gauge>,
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        self.gauges.remove(self.id, &self.gauge);
-    }
+fn pause() -> Backoff {
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(2))
 }
 
 fn jitter() -> Duration {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     buffer::Budget,
-    forward::{Turn, refusals::Refusals},
+    forward::refusals::Refusals,
     group::{self, Shared},
 };
 use crate::{
@@ -38,8 +38,6 @@ pub struct Tools {
     pub state: Bucket,
     /// What its streams refuse.
     pub refusals: Refusals,
-    /// Its shards' batches go out in turn.
-    pub turn: Turn,
     /// Counts the leaders that announced themselves.
     pub leader: watch::Receiver<u64>,
 }
@@ -151,7 +149,6 @@ async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Tools
         leases,
         state,
         refusals: Refusals::default(),
-        turn: Turn::default(),
         leader,
     })
 }
@@ -171,7 +168,7 @@ async fn serve(
                 let (won, ended) = (reports.clone(), reports.clone());
                 groups.spawn(async move {
                     let won = move |held| _ = won.send(Report::Won(group, held));
-                    let end = group::run(shared, tools, layout, group, stop, won).await;
+                    let end = Box::pin(group::run(shared, tools, layout, group, stop, won)).await;
                     _ = ended.send(Report::Ended(group, end));
                 });
             }

@@ -1,6 +1,6 @@
 //! The gateway's metrics, and the handles that the event path counts with.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use metrics::{Counter, Histogram, counter, histogram};
 
@@ -16,11 +16,11 @@ table! {
     DROPPED: Counter "shardfleet_events_dropped_total" ["reason"];
     /// Seconds from a frame read to its ack.
     PUBLISH: Histogram "shardfleet_publish_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-    /// Seconds from a frame read to its first way out to the stream: one figure a batch, of the message that waited longest.
+    /// Seconds from a frame read to its first way out to the stream: one figure for all that leave together, of the message that waited longest.
     QUEUED: Histogram "shardfleet_queue_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-    /// Seconds from there to the stream's ack, with all that had to be sent again: one figure a batch.
+    /// Seconds from there to the stream's ack, with all that had to be sent again: one figure for all that left together.
     ACKED: Histogram "shardfleet_ack_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-    /// Publishes sent again, because the stream refused them (it is full, say) or did not answer.
+    /// Publishes sent again, because the stream refused them (it is full, say) or did not answer, or because the batch that they flowed in broke: then one is counted for the batch.
     RETRIES: Counter "shardfleet_publish_retries_total" ["reason"];
     /// Bytes that wait for an ack.
     BUFFER: Gauge "shardfleet_buffer_bytes" [];
@@ -58,7 +58,7 @@ pub fn begin() {
         }
     };
     zero(DROPPED, "reason", &["denied", "shed", "seen", "stray"]);
-    zero(RETRIES, "reason", &["unanswered", "refused", "unbatched"]);
+    zero(RETRIES, "reason", &["unanswered", "refused", "broken"]);
     zero(SESSIONS, "kind", &["ready", "resumed"]);
     zero(DISCONNECTS, "code", &["none"]);
     zero(EVENTS, "event", &["READY"]);
@@ -80,58 +80,47 @@ pub enum Retry {
     Unanswered,
     /// The stream refused it.
     Refused,
-    /// A batch was refused for being one: its messages go alone.
-    Unbatched,
-}
-
-impl Retry {
-    /// What there was against the attempt before.
-    pub fn of(refused: bool, unbatched: bool) -> Self {
-        match (refused, unbatched) {
-            (true, _) => Self::Refused,
-            (false, true) => Self::Unbatched,
-            (false, false) => Self::Unanswered,
-        }
-    }
+    /// The batch that it flowed in broke.
+    Broken,
 }
 
 /// Handles of one shard, resolved once.
 pub struct Meters {
-    events: RefCell<HashMap<Arc<str>, Counter>>,
+    events: HashMap<Arc<str>, Counter>,
     bytes: Counter,
     publish: Histogram,
     queued: Histogram,
     acked: Histogram,
     unanswered: Counter,
     refused: Counter,
-    unbatched: Counter,
+    broken: Counter,
 }
 
 impl Default for Meters {
     /// Handles on this process's exporter.
     fn default() -> Self {
         Self {
-            events: RefCell::default(),
+            events: HashMap::default(),
             bytes: counter!(EVENT_BYTES.name),
             publish: histogram!(PUBLISH.name),
             queued: histogram!(QUEUED.name),
             acked: histogram!(ACKED.name),
             unanswered: counter!(RETRIES.name, "reason" => "unanswered"),
             refused: counter!(RETRIES.name, "reason" => "refused"),
-            unbatched: counter!(RETRIES.name, "reason" => "unbatched"),
+            broken: counter!(RETRIES.name, "reason" => "broken"),
         }
     }
 }
 
 impl Meters {
     /// One message is in the stream.
-    pub fn stored(&self, message: &Message, now: Instant) {
+    pub fn stored(&mut self, message: &Message, now: Instant) {
         let super::forward::Body::Event { name, payload } = &message.body else {
             return;
         };
         self.bytes.increment(payload.len() as u64);
         self.publish.record((now - message.read_at).as_secs_f64());
-        let mut events = self.events.borrow_mut();
+        let events = &mut self.events;
         if let Some(counter) = events.get(name) {
             return counter.increment(1);
         }
@@ -162,7 +151,7 @@ impl Meters {
         let retries = match why {
             Retry::Unanswered => &self.unanswered,
             Retry::Refused => &self.refused,
-            Retry::Unbatched => &self.unbatched,
+            Retry::Broken => &self.broken,
         };
         retries.increment(1);
     }

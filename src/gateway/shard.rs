@@ -77,6 +77,8 @@ pub enum End {
     LeaseLost,
     /// The publisher ended.
     PublisherGone,
+    /// The stream has lost what it had acknowledged: the shard is to resume from what is left.
+    Behind,
     /// Discord refuses this bot until somebody mends the reason.
     Fatal(u16),
 }

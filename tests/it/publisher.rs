@@ -1,26 +1,27 @@
-//! Publishers of many shards on one connection, and the server's limits on batches: no more than 50
-//! open ones a stream. What goes beyond is refused without a word until its last message.
+//! Publishers of many shards on one connection: by fast-ingest batches and message by message, against
+//! a stream that refuses, forgets, or belongs to somebody else by now.
 
-use std::collections::BTreeSet;
+use std::{sync::Arc, time::Duration};
 
+use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all};
 use shardfleet::{
-    gateway::forward::{End, Turn},
-    wire::event::MESSAGE_ID,
+    broker::{Broker, bucket::Bucket},
+    gateway::forward::End,
+    subject,
+    wire::{self, event::MESSAGE_ID, ingest::StoredBatch},
 };
 
 use crate::support::{
     self,
     nats::Nats,
     publisher::{
-        Stored, backlog, connect, create_stream, event, lease, limit_messages, publisher, stored,
+        Group, STREAM, Stored, backlog, begin, connect, create_stream, event, lease,
+        limit_messages, publisher, send, stored,
     },
+    until,
 };
-
-const BATCH_ID: &str = "Nats-Batch-Id";
-const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
-/// Open batches that a server takes a stream.
-const LIMIT: usize = 50;
 
 /// The ids of one shard, in the order of the stream.
 fn ids(stored: &[Stored], shard: u32) -> Vec<&str> {
@@ -35,77 +36,71 @@ fn wanted(shard: u32, last: u64) -> Vec<String> {
     (1..=last).map(|seq| format!("{shard}:{seq}")).collect()
 }
 
-/// After a server was away every shard has a backlog. Batches leave one after the other, or all of
-/// them would be open at the server at once, and most be refused.
-#[tokio::test]
-async fn the_backlogs_of_many_shards_leave_in_whole_batches() {
-    const SHARDS: u32 = 120;
-    const EVENTS: u64 = 250;
+/// Those that were stored without a fence: they flowed in a batch behind another of their shard.
+fn flowed(stored: &[Stored]) -> usize {
+    let fence = NATS_EXPECTED_LAST_SUBJECT_SEQUENCE.as_ref();
+    let unfenced = |message: &&Stored| message.header(fence).is_none();
+    stored.iter().filter(unfenced).count()
+}
+
+async fn server() -> (Nats, Broker) {
     let nats = Nats::start(-1).await;
     let broker = connect(&nats.url).await;
     create_stream(&broker).await;
-    let turn = Turn::default();
-    let all = (0..SHARDS)
-        .map(|shard| tokio::spawn(backlog(broker.clone(), turn.clone(), shard, 1..=EVENTS)));
-    for shard in join_all(all).await {
-        shard.unwrap();
-    }
+    (nats, broker)
+}
+
+/// The backlogs of so many shards, all at once.
+async fn backlogs(broker: &Broker, group: Option<&Group>, shards: u32, events: u64) {
+    join_all((0..shards).map(|shard| backlog(broker, group, shard, 1..=events))).await;
+}
+
+/// After a server was away every shard has a backlog.
+#[tokio::test]
+async fn the_backlogs_of_many_shards_flow_in_one_batch() {
+    const SHARDS: u32 = 120;
+    const EVENTS: u64 = 250;
+    let (_nats, broker) = server().await;
+    let (_lease, held) = lease();
+    let group = begin(&broker, held).await;
+    backlogs(&broker, Some(&group), SHARDS, EVENTS).await;
     let stored = stored(&broker).await;
-    let alone = stored
-        .iter()
-        .filter(|message| message.header(BATCH_ID).is_none());
-    let batches: BTreeSet<_> = stored.iter().filter_map(|m| m.header(BATCH_ID)).collect();
-    assert_eq!((alone.count(), batches.len()), (0, SHARDS as usize));
+    let all = SHARDS as usize * usize::try_from(EVENTS).unwrap();
+    assert!(
+        flowed(&stored) > all * 9 / 10,
+        "{} of {all}",
+        flowed(&stored)
+    );
     for shard in 0..SHARDS {
         assert_eq!(ids(&stored, shard), wanted(shard, EVENTS));
     }
 }
 
-/// Where others have as many batches open as the server takes, messages go alone, at once and in order.
+/// As with a server before 2.14, or a stream that was made for one.
 #[tokio::test]
-async fn a_stream_that_takes_no_more_batches_gets_single_messages() {
-    const EVENTS: u64 = 400;
-    let nats = Nats::start(-1).await;
-    let broker = connect(&nats.url).await;
-    create_stream(&broker).await;
-    for number in 0..LIMIT {
-        let mut headers = async_nats::HeaderMap::new();
-        headers.insert(BATCH_ID, format!("open-{number}"));
-        headers.insert(BATCH_SEQUENCE, "1");
-        let open = broker
-            .client
-            .request_with_headers("discord.9.X", headers, "".into());
-        assert!(open.await.unwrap().payload.is_empty());
-    }
-    let started = shardfleet::clock::now();
-    backlog(broker.clone(), Turn::default(), 0, 1..=EVENTS).await;
-    // An open batch is given up after ten seconds of silence: then batches would be taken again.
-    let took = started.elapsed();
-    assert!(took.as_secs() < 5, "{took:?}");
+async fn without_batches_every_message_is_fenced() {
+    let (_nats, broker) = server().await;
+    backlogs(&broker, None, 4, 100).await;
     let stored = stored(&broker).await;
-    assert_eq!(ids(&stored, 0), wanted(0, EVENTS));
-    let alone = stored
-        .iter()
-        .filter(|message| message.header(BATCH_ID).is_none());
-    assert_eq!(alone.count() as u64, EVENTS);
+    assert_eq!((stored.len(), flowed(&stored)), (400, 0));
+    for shard in 0..4 {
+        assert_eq!(ids(&stored, shard), wanted(shard, 100));
+    }
 }
 
-/// A batch costs the server files of its own where the stream is a file of one replica: more than a
-/// short queue is worth.
+/// An ack for each message comes sooner, and costs little where there are few.
 #[tokio::test]
-async fn a_short_queue_leaves_message_by_message() {
-    const EVENTS: u64 = 100;
-    let nats = Nats::start(-1).await;
-    let broker = connect(&nats.url).await;
-    create_stream(&broker).await;
-    backlog(broker.clone(), Turn::default(), 0, 1..=EVENTS).await;
+async fn a_quiet_group_has_no_batch() {
+    let (_nats, broker) = server().await;
+    let (_lease, held) = lease();
+    let group = begin(&broker, held).await;
+    for part in 0..3 {
+        let first = u64::from(part) * 12 + 1;
+        backlog(&broker, Some(&group), part, first..=first + 11).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
     let stored = stored(&broker).await;
-    assert_eq!(ids(&stored, 0), wanted(0, EVENTS));
-    assert!(
-        stored
-            .iter()
-            .all(|message| message.header(BATCH_ID).is_none())
-    );
+    assert_eq!((stored.len(), flowed(&stored)), (36, 0));
 }
 
 /// A stream that says no, here as it takes only small messages: what was sent is sent again until it is
@@ -113,18 +108,14 @@ async fn a_short_queue_leaves_message_by_message() {
 #[tokio::test]
 async fn what_is_refused_for_now_is_stored_later() {
     const EVENTS: u64 = 20;
-    let nats = Nats::start(-1).await;
-    let broker = connect(&nats.url).await;
-    create_stream(&broker).await;
+    let (_nats, broker) = server().await;
     let (_lease, held) = lease();
-    let (queue, publisher) = publisher(&broker, &Turn::default(), 0, held).await;
+    let (queue, publisher) = publisher(&broker, None, 0, held).await;
     limit_messages(&broker, 10).await;
     let mut sent = broker.client.subscribe("discord.0.X").await.unwrap();
     broker.client.flush().await.unwrap();
     for seq in 1..=EVENTS {
-        let message = event(0, seq);
-        publisher.budget.add(message.body.size());
-        queue.send(message).unwrap();
+        send(&queue, &publisher.budget, event(0, seq));
     }
     drop(queue);
     let publishing = tokio::spawn(publisher.run(0));
@@ -137,4 +128,115 @@ async fn what_is_refused_for_now_is_stored_later() {
     let end = tokio::time::timeout(support::LIMIT, publishing).await;
     assert_eq!(end.unwrap().unwrap(), End::Flushed);
     assert_eq!(ids(&stored(&broker).await, 0), wanted(0, EVENTS));
+}
+
+/// The same while messages flow: what had left behind the one refused comes after it again.
+#[tokio::test]
+async fn what_is_refused_in_a_batch_is_stored_later_and_in_order() {
+    const SHARDS: u32 = 8;
+    const EVENTS: u64 = 1_500;
+    let (_nats, broker) = server().await;
+    let (_lease, held) = lease();
+    let group = begin(&broker, held).await;
+    let all = backlogs(&broker, Some(&group), SHARDS, EVENTS);
+    let refusing = async {
+        for _ in 0..3 {
+            let before = count(&broker).await;
+            until("some flowed", async || {
+                (count(&broker).await > before + 500).then_some(())
+            })
+            .await;
+            limit_messages(&broker, 10).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            limit_messages(&broker, -1).await;
+        }
+    };
+    tokio::join!(all, refusing);
+    let stored = stored(&broker).await;
+    assert!(flowed(&stored) > 1_000, "{}", flowed(&stored));
+    for shard in 0..SHARDS {
+        assert_eq!(ids(&stored, shard), wanted(shard, EVENTS));
+    }
+}
+
+/// What an owner had on its way when it lost the group must not come in behind what the next one stores:
+/// nothing but the first message of a shard is fenced in a batch, so that the batch itself is closed.
+#[tokio::test]
+async fn what_the_last_owner_had_under_way_does_not_come_in() {
+    let (_nats, broker) = server().await;
+    let (_lease, held) = lease();
+    let group = begin(&broker, held.clone()).await;
+    let (queue, publisher) = publisher(&broker, Some(&group), 0, held.clone()).await;
+    let budget = publisher.budget.clone();
+    let publishing = tokio::spawn(publisher.run(0));
+    for seq in 1..=40 {
+        send(&queue, &budget, event(0, seq));
+    }
+    until("all are stored", async || {
+        (count(&broker).await == 40).then_some(())
+    })
+    .await;
+    let state = Bucket::open(&broker, &broker.names.state_bucket())
+        .await
+        .unwrap();
+    let key = subject::ingest(1, shardfleet::fleet::GroupId(0));
+    let named = state.get(&key).await.unwrap().expect("a batch is named");
+    let named: StoredBatch = wire::decode(&named.value).unwrap();
+
+    let _next = begin(&connect_again(&broker).await, held).await;
+    // Every number that could be the next one of the first owner's batch.
+    for number in 2..=60 {
+        let reply = format!("_INBOX.late.{}.64.fail.{number}.1.$FI", named.batch);
+        let client = &broker.client;
+        let late = client.publish_with_reply("discord.0.X", reply, Bytes::from_static(b"late"));
+        late.await.unwrap();
+    }
+    broker.client.flush().await.unwrap();
+    // Its own next message finds out how far the shard is before it goes.
+    send(&queue, &budget, event(0, 41));
+    drop(queue);
+    assert_eq!(publishing.await.unwrap(), End::Flushed);
+    assert_eq!(ids(&stored(&broker).await, 0), wanted(0, 41));
+}
+
+async fn connect_again(broker: &Broker) -> Broker {
+    let info = broker.client.server_info();
+    connect(&format!("{}:{}", info.host, info.port)).await
+}
+
+/// As after a power loss: what was acknowledged is not there any more. Whoever polls the shard resumes it
+/// from what is left, so that Discord sends the rest again.
+#[tokio::test]
+async fn what_the_stream_loses_after_its_ack_ends_the_publisher() {
+    for batches in [false, true] {
+        let (_nats, broker) = server().await;
+        let (_lease, held) = lease();
+        let group = begin(&broker, held.clone()).await;
+        let group = batches.then_some(&group);
+        let (queue, publisher) = publisher(&broker, group, 0, held).await;
+        let (budget, progress) = (
+            publisher.budget.clone(),
+            Arc::clone(&publisher.told.progress),
+        );
+        let publishing = tokio::spawn(publisher.run(0));
+        (1..=40).for_each(|seq| send(&queue, &budget, event(0, seq)));
+        until("all are acknowledged", async || {
+            (progress.stored() == 40).then_some(())
+        })
+        .await;
+        let stream = broker.jetstream.get_stream(STREAM).await.unwrap();
+        for sequence in 36..=40 {
+            stream.delete_message(sequence).await.unwrap();
+        }
+        send(&queue, &budget, event(0, 41));
+        let end = tokio::time::timeout(support::LIMIT, publishing).await;
+        assert_eq!(end.unwrap().unwrap(), End::Behind, "batches: {batches}");
+        assert_eq!(ids(&stored(&broker).await, 0), wanted(0, 35));
+        assert_eq!(budget.waiting(), 0);
+    }
+}
+
+async fn count(broker: &Broker) -> u64 {
+    let stream = broker.jetstream.get_stream(STREAM).await.unwrap();
+    stream.cached_info().state.messages
 }

@@ -9,7 +9,7 @@ use crate::{
     broker::rights::{self, Probe},
     config::Config,
     fleet::{GroupId, ShardId},
-    subject::{COORDINATOR_LEASE, HALT, LEDGER, Names, TOPOLOGY, group_lease, session},
+    subject::{COORDINATOR_LEASE, HALT, LEDGER, Names, TOPOLOGY, group_lease, ingest, session},
     wire::{
         self,
         identify::{Request, Withdraw},
@@ -116,6 +116,7 @@ impl<'a> Wanted<'a> {
         self.publish(self.names.event(ShardId(0), "FLEET_CHECK"));
         self.lease(&group_lease(0, GroupId(0)));
         self.state(&session(0, ShardId(0)));
+        self.state(&ingest(0, GroupId(0)));
         self.state(HALT);
         self.identify();
         for subject in [

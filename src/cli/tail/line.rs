@@ -32,6 +32,10 @@ pub(super) fn line(message: &Message, filter: &Filter, json: bool) -> Option<Str
         return None;
     }
     let payload = payload(message)?;
+    // A word to the stream, not an event.
+    if payload.is_empty() {
+        return None;
+    }
     if !filter.guilds.is_empty()
         && !guild(event, &payload).is_some_and(|id| filter.guilds.contains(&id))
     {

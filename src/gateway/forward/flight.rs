@@ -1,21 +1,19 @@
-//! Pure: the one batch of a shard that is under way to the stream; a batch may be one message.
+//! Pure: the one message of a shard that is under way to the stream by itself.
 //!
-//! Every batch is fenced: it names the stream sequence of the shard's last stored message, and the
-//! server stores all of it or nothing. So a retry stores nothing twice, and a process that wakes up
-//! late stores nothing at all.
+//! It is fenced: it names the stream sequence of the shard's last stored message. So a retry stores
+//! nothing twice, and a process that wakes up late stores nothing at all.
 
-use std::{cmp::Ordering, time::Duration};
+use std::time::Duration;
 
-use crate::clock::Instant;
+use crate::{clock::Instant, wire::event::parse_message_id};
 
 /// An attempt unanswered for this long is repeated under the same id.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// The pause after a refusal that will pass, such as an election.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// How long messages go alone after a batch was refused for being one: others that have too many open
-/// are as busy in a moment.
-const ALONE: Duration = Duration::from_secs(1);
+/// Looks that find an older message than the one acknowledged before it counts as lost: a leader that
+/// lags may say so too.
+const DOUBTS: u32 = 3;
 
 /// What the stream answered to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +23,10 @@ pub enum Answer {
     /// The shard's last message is not the one expected, or an id is known: somebody stored
     /// meanwhile, maybe we.
     Fenced,
-    /// Nothing of a batch, because it is one: too many are open, or a part of it was lost.
-    Unbatched,
     /// Not now: no responder, no leader, a copy of it still in progress.
     Later,
+    /// Not as things are: the stream is full, say.
+    Refused,
 }
 
 /// The last message of the shard as its stream's leader knows it.
@@ -42,7 +40,7 @@ pub enum Last {
     Unknown,
 }
 
-/// What to do next for the batch under way.
+/// What to do next for the message under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send it; the reply subject ends with the attempt's number.
@@ -56,34 +54,25 @@ pub enum Step {
     Look,
     /// Nothing before then.
     Wait(Instant),
-    /// All of it is stored: the next one may go.
-    Done,
-    /// So many messages from its front are stored; the rest goes on as a new batch.
-    Part(usize),
+    /// So many messages are stored, it and those behind it: the next one may go.
+    Stored(usize),
     /// A later owner stores for this shard: stop.
     Usurped,
+    /// What was acknowledged is not there any more: what is left must be resumed from.
+    Lost,
 }
 
 /// The state of one shard's publishing.
 #[derive(Clone, Debug)]
 pub struct Flight {
     last: u64,
+    /// The last message acknowledged in a batch, whose place in the stream nobody told.
+    rode: Option<String>,
     attempt: u64,
     retries: u32,
-    alone_until: Option<Instant>,
+    refused: bool,
+    doubts: u32,
     phase: Phase,
-    /// An older message stood where a later one was acknowledged. Eviction takes the oldest first, and
-    /// so never does that; a leader that lags may say so.
-    behind: Option<Loss>,
-}
-
-/// The stream's last message of a shard was acknowledged, and is there no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loss {
-    /// The stream sequence that was acknowledged.
-    pub acknowledged: u64,
-    /// The one after which the stream goes on.
-    pub found: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +81,7 @@ enum Phase {
     Waiting { until: Instant },
     Pausing { until: Instant },
     Unsure { from: Instant },
-    Usurped,
+    Ended(Step),
 }
 
 impl Flight {
@@ -100,18 +89,19 @@ impl Flight {
     pub fn new(last: u64) -> Self {
         Self {
             last,
+            rode: None,
             attempt: 0,
             retries: 0,
-            alone_until: None,
+            refused: false,
+            doubts: 0,
             phase: Phase::Idle,
-            behind: None,
         }
     }
 
-    /// A new batch takes off, or the one under way goes on.
+    /// The next message takes off, or the one under way goes on.
     pub fn step(&mut self, now: Instant) -> Step {
         match self.phase {
-            Phase::Usurped => Step::Usurped,
+            Phase::Ended(end) => end,
             Phase::Unsure { from } if now < from => Step::Wait(from),
             Phase::Unsure { .. } => Step::Look,
             Phase::Pausing { until } | Phase::Waiting { until } if now < until => Step::Wait(until),
@@ -126,17 +116,12 @@ impl Flight {
         }
         match answer {
             Answer::Stored(sequence) => {
-                // Stored over a later one after all: the leader lagged.
-                self.behind = self.behind.filter(|loss| loss.found == self.last);
                 self.stored(sequence);
-                return Some(Step::Done);
+                return Some(Step::Stored(1));
             }
             Answer::Fenced => self.phase = Phase::Unsure { from: now },
-            Answer::Unbatched => {
-                self.alone_until = Some(now + ALONE);
-                self.phase = Phase::Idle;
-            }
-            Answer::Later => {
+            Answer::Later | Answer::Refused => {
+                self.refused = answer == Answer::Refused;
                 self.phase = Phase::Pausing {
                     until: now + self.pause(),
                 }
@@ -145,7 +130,15 @@ impl Flight {
         Some(self.step(now))
     }
 
-    /// What a look at the shard's last message found; `ids` are those of the batch under way.
+    /// The batch that the shard was part of is over, and `last` the id of its last message acknowledged
+    /// there, if there was one: where that stands is to be looked up.
+    pub fn rode(&mut self, last: Option<String>, now: Instant) {
+        self.rode = last;
+        self.retries = 0;
+        self.phase = Phase::Unsure { from: now };
+    }
+
+    /// What a look at the shard's last message found; `ids` are those of what waits, oldest first.
     ///
     /// Where the last message is one of ours, the ones before it are stored too: prefix order.
     pub fn saw<'a>(
@@ -155,29 +148,12 @@ impl Flight {
         now: Instant,
     ) -> Step {
         match found {
-            Last::Message(sequence, last) => {
-                if let Some(index) = ids.into_iter().position(|id| id == last) {
-                    self.behind = None;
+            Last::Message(sequence, id) => {
+                if let Some(index) = ids.into_iter().position(|ours| ours == id) {
                     self.stored(*sequence);
-                    return Step::Part(index + 1);
+                    return Step::Stored(index + 1);
                 }
-                let known = self.behind.map_or(self.last, |loss| loss.acknowledged);
-                match sequence.cmp(&known) {
-                    // Not ours, and stored after all that we know of.
-                    Ordering::Greater => self.phase = Phase::Usurped,
-                    Ordering::Equal => {
-                        self.behind = None;
-                        self.expect(known, now);
-                    }
-                    Ordering::Less => {
-                        let (acknowledged, found) = (known, *sequence);
-                        self.behind = Some(Loss {
-                            acknowledged,
-                            found,
-                        });
-                        self.expect(found, now);
-                    }
-                }
+                self.saw_another(*sequence, id, now);
             }
             Last::Nothing => self.expect(0, now),
             Last::Unknown => {
@@ -188,26 +164,42 @@ impl Flight {
         self.step(now)
     }
 
-    /// Times that the batch under way was sent again.
+    fn saw_another(&mut self, sequence: u64, id: &str, now: Instant) {
+        let rode = self.rode.as_deref();
+        if rode == Some(id) {
+            self.stored(sequence);
+        } else if sequence < self.last || rode.is_some_and(|last| is_before(id, last)) {
+            self.doubts += 1;
+            let until = now + self.pause();
+            self.phase = if self.doubts < DOUBTS {
+                Phase::Unsure { from: until }
+            } else {
+                Phase::Ended(Step::Lost)
+            };
+        } else if sequence == self.last && rode.is_none() {
+            self.expect(sequence, now);
+        } else if sequence == self.last {
+            // The last one acknowledged in the batch is gone, and all of the batch before it.
+            self.phase = Phase::Ended(Step::Lost);
+        } else {
+            // Not ours, and stored after all that we know of.
+            self.phase = Phase::Ended(Step::Usurped);
+        }
+    }
+
+    /// True if nothing is under way, and it is known what stands before the next message.
+    pub fn is_settled(&self) -> bool {
+        self.phase == Phase::Idle
+    }
+
+    /// Times that the message under way was sent again.
     pub fn retries(&self) -> u32 {
         self.retries.saturating_sub(1)
     }
 
-    /// What the stream lost after its ack, once a batch is stored over the place: until then it may be
-    /// the word of a leader that lags.
-    pub fn loss(&mut self) -> Option<Loss> {
-        self.behind.take()
-    }
-
-    /// True if only the batch's first message should go: what the server has against the batch it may
-    /// not have against one message.
-    pub fn alone(&self, now: Instant) -> bool {
-        self.retries() > 0 || self.unbatched(now)
-    }
-
-    /// True if a batch was refused for being one just now.
-    pub fn unbatched(&self, now: Instant) -> bool {
-        self.alone_until.is_some_and(|until| now < until)
+    /// True if the last attempt was refused.
+    pub fn refused(&self) -> bool {
+        self.refused
     }
 
     /// The stream sequence of the last stored message.
@@ -229,22 +221,31 @@ impl Flight {
 
     fn stored(&mut self, sequence: u64) {
         self.last = sequence;
-        self.retries = 0;
+        self.rode = None;
+        (self.retries, self.doubts, self.refused) = (0, 0, false);
         self.phase = Phase::Idle;
     }
 
     /// The last message was evicted: expect what is there, then try again.
     fn expect(&mut self, sequence: u64, now: Instant) {
         self.last = sequence;
-        self.phase = Phase::Pausing {
-            until: now + self.pause(),
-        };
+        self.rode = None;
+        let again = self.retries > 0;
+        let pause = if again { self.pause() } else { Duration::ZERO };
+        self.phase = Phase::Pausing { until: now + pause };
     }
 
     fn pause(&self) -> Duration {
         let (min, max) = RETRY_PAUSE;
         min.saturating_mul(1 << self.retries.min(8)).min(max)
     }
+}
+
+/// True for a message of the same session that Discord sent before the other one.
+fn is_before(id: &str, other: &str) -> bool {
+    let (id, other) = (parse_message_id(id), parse_message_id(other));
+    id.zip(other)
+        .is_some_and(|((session, seq), (same, later))| session == same && seq < later)
 }
 
 #[cfg(test)]

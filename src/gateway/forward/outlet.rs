@@ -2,23 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use anyhow::Result;
-use async_nats::{
-    HeaderMap, HeaderValue, Subject, Subscriber,
-    header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID},
-    jetstream::{
-        ErrorCode,
-        publish::PublishAck,
-        response::Response,
-        stream::{LastRawMessageErrorKind, Stream},
-    },
-};
-use bytes::Bytes;
-use tokio::sync::Mutex;
-
 use super::{
-    batch::Batches,
-    flight::{Answer, Last, Loss},
+    flight::{Answer, Last},
     message::{Body, Message},
     refusals::Refusals,
 };
@@ -32,44 +17,42 @@ use crate::{
         event::{CONTENT_ENCODING, Gap, GapReason, ZSTD},
     },
 };
+use anyhow::Result;
+use async_nats::{
+    HeaderMap, HeaderValue, Subject, Subscriber,
+    header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID},
+    jetstream::{
+        ErrorCode,
+        publish::PublishAck,
+        response::Response,
+        stream::{LastRawMessageErrorKind, Stream},
+    },
+};
+use bytes::Bytes;
 
 /// The subjects that an expected sequence counts over; server 2.11, no constant in the library.
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 /// Room for headers beside a payload, in bytes.
 const HEADER_ROOM: usize = 1024;
-/// Batches are named; server 2.12, no constants in the library.
-///
-/// <https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-50.md>
-const BATCH_ID: &str = "Nats-Batch-Id";
-const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
-const BATCH_COMMIT: &str = "Nats-Batch-Commit";
-/// A batch has an id that is stored already: the answer to its first attempt was lost.
-const BATCH_HAS_DUPLICATE: ErrorCode = ErrorCode(10201);
-/// A batch is not taken: a part of it is not there, or too many are open. Its first message may be
-/// refused without a word, so that the former often means the latter.
-const BATCH_INCOMPLETE: ErrorCode = ErrorCode(10176);
-const BATCHES_TOO_MANY: ErrorCode = ErrorCode(10210);
 /// Subjects remembered; more than Discord has events.
 const MAX_SUBJECTS: usize = 256;
 
-/// Whose batch goes out: shards that share a connection share it.
-///
-/// A server keeps at most 50 batches of a stream open, from their first message to their last, and
-/// refuses others. Were batches to mingle on a connection, every shard with a backlog would have one
-/// open; one after the other, at most one a connection is.
-#[derive(Clone, Default)]
-pub struct Turn(Arc<Mutex<()>>);
+/// The last message that must be stored of a shard when the next one comes in.
+pub struct Fence {
+    /// Its stream sequence; 0: none.
+    pub sequence: u64,
+    /// All that is stored of the shard.
+    pub filter: Arc<str>,
+}
 
 /// One shard's subjects and its own inbox for answers.
 pub struct Outlet {
     broker: Broker,
     stream: Stream<()>,
     shard: ShardId,
-    filter: String,
+    filter: Arc<str>,
     inbox: String,
     subjects: HashMap<Arc<str>, Subject>,
-    turn: Turn,
-    batches: Batches,
     /// What the lane's streams refuse.
     pub refusals: Refusals,
     /// Answers to publishes; the last token of their subject is the attempt.
@@ -80,13 +63,13 @@ pub struct Outlet {
 pub struct Outgoing {
     /// Its id for deduplication.
     pub id: String,
-    subject: Subject,
-    payload: Bytes,
+    pub(super) subject: Subject,
+    pub(super) payload: Bytes,
     zstd: bool,
 }
 
 impl Outlet {
-    /// Opens the way of a shard to the stream called `stream`, one of those that share `turn`.
+    /// Opens the way of a shard to the stream called `stream`.
     ///
     /// # Errors
     /// Where NATS refuses the subscription.
@@ -94,15 +77,12 @@ impl Outlet {
         broker: &Broker,
         shard: ShardId,
         stream: &str,
-        turn: Turn,
         refusals: Refusals,
     ) -> Result<Self> {
         let inbox = broker.client.new_inbox();
         let answers = broker.client.subscribe(format!("{inbox}.*")).await?;
         let stream = broker.jetstream.get_stream_no_info(stream).await?;
-        let info = stream.get_info().await?;
-        let batches = Batches::of(&info.config);
-        let filter = broker.names.shard(shard);
+        let filter = broker.names.shard(shard).into();
         let (broker, subjects) = (broker.clone(), HashMap::new());
         Ok(Self {
             broker,
@@ -111,8 +91,6 @@ impl Outlet {
             filter,
             inbox,
             subjects,
-            turn,
-            batches,
             refusals,
             answers,
         })
@@ -202,65 +180,34 @@ impl Outlet {
         self.shard
     }
 
-    /// How many messages go together.
-    pub fn batches(&self) -> Batches {
-        self.batches
+    /// What the next message expects, if the shard's last one stands there.
+    pub fn fence(&self, sequence: u64) -> Fence {
+        let filter = Arc::clone(&self.filter);
+        Fence { sequence, filter }
     }
 
-    /// Sends a batch. Nothing is known of the outcome before the one answer.
-    pub async fn publish(&self, batch: &[Outgoing], attempt: u64, expected: u64) {
-        let name = (batch.len() > 1).then(|| format!("{}-{attempt}", self.token()));
-        let _turn = match name {
-            Some(_) => Some(self.turn.0.lock().await),
-            None => None,
-        };
-        for (index, message) in batch.iter().enumerate() {
-            let last = index + 1 == batch.len();
-            let mut headers = message.headers();
-            if index == 0 {
-                let expected = HeaderValue::from(expected);
-                headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected);
-                headers.insert(EXPECTED_SUBJECT, self.filter.as_str());
-            }
-            if let Some(name) = &name {
-                headers.insert(BATCH_ID, name.as_str());
-                headers.insert(BATCH_SEQUENCE, HeaderValue::from(index as u64 + 1));
-                if last {
-                    headers.insert(BATCH_COMMIT, "1");
-                }
-            }
-            let (subject, payload) = (message.subject.clone(), message.payload.clone());
-            let client = &self.broker.client;
-            let sent = if last {
-                let reply = format!("{}.{attempt}", self.inbox);
-                client
-                    .publish_with_reply_and_headers(subject, reply, headers, payload)
-                    .await
-            } else {
-                client.publish_with_headers(subject, headers, payload).await
-            };
-            if let Err(error) = sent {
-                let shard = self.shard;
-                tracing::warn!(%shard, "a publish of shard {shard} failed: {error}");
-            }
+    /// Sends a message by itself. Nothing is known of the outcome before its answer.
+    pub async fn publish(&self, message: &Outgoing, attempt: u64, expected: u64) {
+        let headers = message.headers(Some(&self.fence(expected)));
+        let (subject, payload) = (message.subject.clone(), message.payload.clone());
+        let reply = format!("{}.{attempt}", self.inbox);
+        let client = &self.broker.client;
+        let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);
+        if let Err(error) = sent.await {
+            let shard = self.shard;
+            tracing::warn!(%shard, "a publish of shard {shard} failed: {error}");
         }
     }
 
-    /// The one loss that no gap tells of: whoever received these events has let them go.
-    pub fn tell_of(&self, loss: Loss) {
+    /// Said before the shard resumes from what the stream still has.
+    pub fn tell_of_loss(&self) {
         tracing::error!(
             shard = %self.shard,
-            acknowledged = loss.acknowledged,
-            found = loss.found,
             "the stream has lost messages of shard {} that it had acknowledged: did a NATS node lose its \
-             power, or was the stream restored? See sync_interval in the operator's manual",
+             power, or was the stream restored? The shard resumes from what is left. See sync_interval in \
+             the operator's manual",
             self.shard
         );
-    }
-
-    /// What is unique to this inbox, and so to its batches.
-    fn token(&self) -> &str {
-        self.inbox.rsplit('.').next().unwrap_or(&self.inbox)
     }
 
     fn subject(&mut self, event: &Arc<str>) -> Subject {
@@ -276,9 +223,14 @@ impl Outlet {
 }
 
 impl Outgoing {
-    fn headers(&self) -> HeaderMap {
+    pub(super) fn headers(&self, fence: Option<&Fence>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_ID, self.id.as_str());
+        if let Some(Fence { sequence, filter }) = fence {
+            let expected = HeaderValue::from(*sequence);
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected);
+            headers.insert(EXPECTED_SUBJECT, &**filter);
+        }
         if self.zstd {
             headers.insert(CONTENT_ENCODING, ZSTD);
         }
@@ -304,10 +256,7 @@ pub(super) fn parse(message: &async_nats::Message) -> Option<(u64, Heard)> {
     let heard = match serde_json::from_slice::<Response<PublishAck>>(&message.payload) {
         Ok(Response::Ok(ack)) => Heard::Answer(Answer::Stored(ack.sequence)),
         Ok(Response::Err { error }) => match error.error_code() {
-            ErrorCode::STREAM_WRONG_LAST_SEQUENCE | BATCH_HAS_DUPLICATE => {
-                Heard::Answer(Answer::Fenced)
-            }
-            BATCH_INCOMPLETE | BATCHES_TOO_MANY => Heard::Answer(Answer::Unbatched),
+            ErrorCode::STREAM_WRONG_LAST_SEQUENCE => Heard::Answer(Answer::Fenced),
             _ => Heard::Refusal(error.to_string()),
         },
         Err(error) => Heard::Refusal(format!("its answer was not understood: {error}")),

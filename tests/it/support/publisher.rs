@@ -4,22 +4,30 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use async_nats::{
     HeaderMap,
-    jetstream::stream::{Config, StorageType},
+    jetstream::{
+        kv,
+        stream::{Config, StorageType},
+    },
 };
 use futures_util::StreamExt;
 use shardfleet::{
-    broker::Broker,
+    broker::{Broker, bucket::Bucket},
     clock, config,
-    fleet::{Epoch, ShardId},
+    fleet::{Epoch, GroupId, Layout, ShardId},
     gateway::{
         buffer::Budget,
-        forward::{Body, End, Message, Outlet, Publisher, Turn, refusals::Refusals},
+        forward::{
+            Body, End, GroupBatch, Message, Outlet, Publisher, Told,
+            refusals::Refusals,
+            tend::{Ground, Tender},
+        },
         metrics::Meters,
     },
     lease::Held,
     subject::Names,
 };
 use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::LIMIT;
 
@@ -57,10 +65,50 @@ pub(crate) async fn create_stream(broker: &Broker) {
         name: STREAM.to_owned(),
         subjects: vec!["discord.>".to_owned()],
         storage: StorageType::File,
-        allow_atomic_publish: true,
+        allow_batch_publish: true,
         ..Config::default()
     };
     broker.jetstream.create_stream(stream).await.unwrap();
+    let state = kv::Config {
+        bucket: broker.names.state_bucket(),
+        ..kv::Config::default()
+    };
+    broker.jetstream.create_key_value(state).await.unwrap();
+}
+
+/// The one group of all shards.
+pub(crate) struct Group {
+    batch: GroupBatch,
+    budget: Budget,
+    #[expect(dead_code, reason = "it ends with the group")]
+    running: AbortOnDropHandle<()>,
+}
+
+/// Begins the group under this lease; its batch is running until it is dropped.
+pub(crate) async fn begin(broker: &Broker, held: watch::Receiver<Option<Held>>) -> Group {
+    let state = Bucket::open(broker, &broker.names.state_bucket())
+        .await
+        .unwrap();
+    let ground = Ground {
+        broker: broker.clone(),
+        state,
+        layout: Layout {
+            generation: 1,
+            shards: 1000,
+            group_size: 1000,
+        },
+        group: GroupId(0),
+    };
+    let budget = Budget::new(64 << 20);
+    let tender = Tender::open(&ground, held, budget.clone(), Refusals::default());
+    let tender = tender.await.unwrap();
+    let batch = tender.batch();
+    let running = AbortOnDropHandle::new(tokio::spawn(tender.run()));
+    Group {
+        batch,
+        budget,
+        running,
+    }
 }
 
 /// From now on the stream refuses messages larger than this; -1: none.
@@ -97,40 +145,43 @@ pub(crate) fn event(shard: u32, seq: u64) -> Message {
 /// The publisher of a shard, and the way to it.
 pub(crate) async fn publisher(
     broker: &Broker,
-    turn: &Turn,
+    group: Option<&Group>,
     shard: u32,
     held: watch::Receiver<Option<Held>>,
 ) -> (mpsc::UnboundedSender<Message>, Publisher) {
-    let outlet = Outlet::open(
-        broker,
-        ShardId(shard),
-        STREAM,
-        turn.clone(),
-        Refusals::default(),
-    );
+    let outlet = Outlet::open(broker, ShardId(shard), STREAM, Refusals::default());
     let (queue, waiting) = mpsc::unbounded_channel();
     let (ready, _) = mpsc::unbounded_channel();
+    let progress = Arc::default();
+    let told = Told { progress, ready };
+    let line = match group {
+        Some(group) => group.batch.join(told.clone()).await,
+        None => 0,
+    };
     let publisher = Publisher {
-        refused: false,
         outlet: outlet.await.unwrap(),
         queue: waiting,
         held,
-        budget: Budget::new(64 << 20),
-        progress: Arc::default(),
+        budget: group.map_or_else(|| Budget::new(64 << 20), |group| group.budget.clone()),
+        told,
         meters: Meters::default(),
-        ready,
+        batch: group.map(|group| group.batch.clone()),
+        line,
     };
     (queue, publisher)
 }
 
 /// Publishes a backlog that is complete before the first message goes out.
-pub(crate) async fn backlog(broker: Broker, turn: Turn, shard: u32, seqs: RangeInclusive<u64>) {
+pub(crate) async fn backlog(
+    broker: &Broker,
+    group: Option<&Group>,
+    shard: u32,
+    seqs: RangeInclusive<u64>,
+) {
     let (_lease, held) = lease();
-    let (queue, publisher) = publisher(&broker, &turn, shard, held).await;
+    let (queue, publisher) = publisher(broker, group, shard, held).await;
     for seq in seqs {
-        let message = event(shard, seq);
-        publisher.budget.add(message.body.size());
-        queue.send(message).unwrap();
+        send(&queue, &publisher.budget, event(shard, seq));
     }
     drop(queue);
     let end = tokio::time::timeout(LIMIT, publisher.run(0)).await;
@@ -138,6 +189,12 @@ pub(crate) async fn backlog(broker: Broker, turn: Turn, shard: u32, seqs: RangeI
         end.expect("the backlog is not stored in time"),
         End::Flushed
     );
+}
+
+/// Hands a message over, as a shard does.
+pub(crate) fn send(queue: &mpsc::UnboundedSender<Message>, budget: &Budget, message: Message) {
+    budget.add(message.body.size());
+    queue.send(message).unwrap();
 }
 
 /// Everything that is stored, in its order.

@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use super::*;
 
 fn after(secs: u64) -> Instant {
@@ -17,7 +19,7 @@ async fn an_ack_lets_the_next_one_go_with_a_higher_fence() {
     );
     assert_eq!(
         flight.answered(1, Answer::Stored(9), after(0)),
-        Some(Step::Done)
+        Some(Step::Stored(1))
     );
     assert_eq!(
         flight.step(after(0)),
@@ -46,7 +48,7 @@ async fn the_answer_to_an_earlier_attempt_is_nobodys() {
     );
     assert_eq!(
         flight.saw(&Last::Message(1, "s:1".into()), ["s:1"], after(2)),
-        Step::Part(1)
+        Step::Stored(1)
     );
     assert_eq!(flight.last(), 1);
 }
@@ -58,7 +60,7 @@ async fn what_stands_before_the_last_stored_message_is_stored_too() {
     flight.answered(1, Answer::Fenced, after(0));
     let ids = ["s:1", "s:2", "s:3"];
     let last = Last::Message(9, "s:2".into());
-    assert_eq!(flight.saw(&last, ids, after(0)), Step::Part(2));
+    assert_eq!(flight.saw(&last, ids, after(0)), Step::Stored(2));
     let step = flight.step(after(0));
     assert_eq!(
         step,
@@ -67,20 +69,6 @@ async fn what_stands_before_the_last_stored_message_is_stored_too() {
             expected: 9
         }
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_batch_goes_on_at_once_message_by_message_for_a_while() {
-    let mut flight = Flight::new(7);
-    flight.step(after(0));
-    assert!(!flight.alone(after(0)));
-    let step = flight.answered(1, Answer::Unbatched, after(0));
-    let (attempt, expected) = (2, 7);
-    assert_eq!(step, Some(Step::Publish { attempt, expected }));
-    assert!(flight.alone(after(0)));
-    flight.answered(2, Answer::Stored(8), after(0));
-    flight.step(after(0));
-    assert!(flight.alone(after(0)) && !flight.alone(after(1)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,46 +100,82 @@ async fn a_later_owner_ends_it() {
     );
 }
 
-/// The last message acknowledged stands at 9, and a look found one at 4; the second attempt is under way.
-fn behind() -> Flight {
+/// A look in each of these seconds, each finding the same; what the last one leads to.
+fn saw(flight: &mut Flight, last: &Last, seconds: RangeInclusive<u64>) -> Step {
+    let looks = seconds.map(|time| {
+        assert_eq!(flight.step(after(time)), Step::Look);
+        flight.saw(last, ["s:5"], after(time))
+    });
+    looks.last().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_stream_forgot_after_its_ack_is_lost_unless_a_later_look_finds_it() {
+    let older = Last::Message(4, "s:1".into());
     let mut flight = Flight::new(9);
     flight.step(after(0));
     flight.answered(1, Answer::Fenced, after(0));
-    flight.saw(&Last::Message(4, "s:1".into()), ["s:3"], after(0));
-    flight.step(after(1));
+    assert!(matches!(saw(&mut flight, &older, 1..=2), Step::Wait(_)));
+    let mut lagged = flight.clone();
+    assert_eq!(saw(&mut flight, &older, 3..=3), Step::Lost);
+    // The leader that answered before lagged.
+    let found = Last::Message(9, "s:4".into());
+    assert!(matches!(
+        lagged.saw(&found, ["s:5"], after(9)),
+        Step::Wait(_)
+    ));
+    let (attempt, expected) = (2, 9);
+    assert_eq!(lagged.step(after(19)), Step::Publish { attempt, expected });
+}
+
+/// A shard that stood at 9 and rode in a batch, where `last` was acknowledged.
+fn rode(last: Option<&str>) -> Flight {
+    let mut flight = Flight::new(9);
+    flight.rode(last.map(ToOwned::to_owned), after(0));
     flight
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_stream_forgot_after_its_ack_is_a_loss() {
-    let mut flight = behind();
-    assert_eq!(
-        flight.answered(2, Answer::Stored(5), after(1)),
-        Some(Step::Done)
+async fn after_a_batch_its_last_message_is_looked_up() {
+    let (attempt, expected) = (1, 40);
+    let step = saw(
+        &mut rode(Some("s:4")),
+        &Last::Message(40, "s:4".into()),
+        1..=1,
     );
-    let loss = Loss {
-        acknowledged: 9,
-        found: 4,
-    };
-    assert_eq!((flight.loss(), flight.loss()), (Some(loss), None));
+    assert_eq!(step, Step::Publish { attempt, expected });
+    let mut flight = rode(None);
+    assert!(!flight.is_settled());
+    let expected = 9;
+    let step = saw(&mut flight, &Last::Message(9, "s:3".into()), 1..=1);
+    assert_eq!(step, Step::Publish { attempt, expected });
+    // What waits may be stored already: its ack was lost with the batch.
+    let step = saw(
+        &mut rode(Some("s:4")),
+        &Last::Message(41, "s:5".into()),
+        1..=1,
+    );
+    assert_eq!(step, Step::Stored(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_word_of_a_leader_that_lags_is_no_loss() {
-    let mut flight = behind();
-    flight.answered(2, Answer::Fenced, after(1));
-    // The leader of now: the batch was stored by its first attempt.
-    let step = flight.saw(&Last::Message(10, "s:3".into()), ["s:3"], after(1));
-    assert_eq!((step, flight.loss()), (Step::Part(1), None));
+async fn after_a_batch_an_older_message_of_the_session_means_a_loss() {
+    for (place, id) in [(39, "s:3"), (9, "s:3"), (7, "r:3")] {
+        let step = saw(
+            &mut rode(Some("s:4")),
+            &Last::Message(place, id.into()),
+            1..=3,
+        );
+        assert_eq!(step, Step::Lost, "{id} at {place}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_lagged_and_then_knows_what_was_acknowledged_is_no_usurper() {
-    let mut flight = behind();
-    flight.answered(2, Answer::Fenced, after(1));
-    let step = flight.saw(&Last::Message(9, "s:2".into()), ["s:3"], after(1));
-    assert!(matches!(step, Step::Wait(_)), "{step:?}");
-    assert_eq!((flight.last(), flight.loss()), (9, None));
+async fn after_a_batch_a_later_message_is_a_later_owners() {
+    for id in ["s:6", "t:1"] {
+        let step = saw(&mut rode(Some("s:4")), &Last::Message(41, id.into()), 1..=1);
+        assert_eq!(step, Step::Usurped, "{id}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

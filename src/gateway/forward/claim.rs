@@ -1,0 +1,89 @@
+//! The key that names a group's fast-ingest batch, so that whoever owns the group next can close it.
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    broker::bucket::{Bucket, KvError},
+    fleet::GroupId,
+    subject,
+    wire::{self, VERSION, ingest::StoredBatch},
+};
+
+/// The key of one group.
+pub struct BatchKey {
+    bucket: Bucket,
+    key: String,
+    /// Of the key as last read or written; none: there is none.
+    revision: Option<u64>,
+    /// As last written, or tried.
+    id: String,
+}
+
+impl BatchKey {
+    /// Reads the key from its leader: it, and the id of the last owner's batch.
+    ///
+    /// # Errors
+    /// Where NATS does not answer, or the key is another release's.
+    pub async fn open(bucket: Bucket, generation: u64, group: GroupId) -> Result<(Self, String)> {
+        let key = subject::ingest(generation, group);
+        let entry = bucket.get(&key).await?;
+        let stored = match &entry {
+            Some(entry) => {
+                wire::decode::<StoredBatch>(&entry.value)
+                    .with_context(|| format!("cannot read the key {key}"))?
+                    .batch
+            }
+            None => String::new(),
+        };
+        let revision = entry.map(|entry| entry.revision);
+        let id = String::new();
+        Ok((
+            Self {
+                bucket,
+                key,
+                revision,
+                id,
+            },
+            stored,
+        ))
+    }
+
+    /// Names the next batch.
+    ///
+    /// # Errors
+    /// Where NATS does not answer, or a later owner has named one.
+    pub async fn write(&mut self, id: &str) -> Result<()> {
+        let before = std::mem::replace(&mut self.id, id.to_owned());
+        let batch = StoredBatch {
+            v: VERSION,
+            batch: id.to_owned(),
+        };
+        let value = wire::encode(&batch);
+        let written = match self.revision {
+            Some(revision) => self.bucket.update(&self.key, value, revision).await,
+            None => self.bucket.create(&self.key, value).await,
+        };
+        match written {
+            Ok(revision) => {
+                self.revision = Some(revision);
+                return Ok(());
+            }
+            Err(KvError::Unknown(error)) => return Err(error),
+            Err(KvError::Conflict) => {}
+        }
+        // The write before may have been made, its answer lost.
+        let found = self.bucket.get(&self.key).await?;
+        let stored = found
+            .as_ref()
+            .map(|entry| wire::decode::<StoredBatch>(&entry.value));
+        match stored {
+            Some(Ok(stored)) if stored.batch != before => {
+                bail!("a later owner's batch is named in {}", self.key)
+            }
+            Some(Err(error)) => bail!("cannot read {}: {error}", self.key),
+            _ => {}
+        }
+        self.revision = found.map(|entry| entry.revision);
+        bail!("the key {} had moved on", self.key)
+    }
+}

@@ -1,0 +1,294 @@
+//! The group's fast-ingest batch as its shards share it: each sends, one task hears what is stored.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use async_nats::Client;
+use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, watch};
+
+use super::{
+    Progress,
+    ingest::Ingest,
+    message::Message,
+    outlet::{Fence, Outgoing},
+    said::Replies,
+    waiting::Waiting,
+};
+use crate::{
+    clock::{self, Instant},
+    gateway::{buffer::Budget, metrics::Meters},
+};
+
+/// The batch of one group; clones share it.
+#[derive(Clone)]
+pub struct GroupBatch(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    state: Mutex<State>,
+    /// Moves when there is room in the batch.
+    room: watch::Sender<()>,
+    /// Moves when a batch is over.
+    over: watch::Sender<()>,
+    /// Wakes who tends the batch.
+    kick: Notify,
+}
+
+/// What its lock guards. It is held while messages go out: the server takes them by their numbers.
+pub(super) struct State {
+    pub(super) ingest: Ingest,
+    /// Of the batch under way, or prepared.
+    pub(super) replies: Replies,
+    /// Sent and not acknowledged, in the order of their numbers.
+    flying: VecDeque<Flying>,
+    /// Messages of the batch that are not in `flying` any more.
+    landed: u64,
+    /// Up to which number messages left when.
+    departures: VecDeque<(u64, Instant)>,
+    lines: Vec<Line>,
+}
+
+struct Flying {
+    line: usize,
+    message: Message,
+    out: Outgoing,
+}
+
+/// A shard as the batch knows it.
+struct Line {
+    /// None once its publisher has ended.
+    told: Option<Told>,
+    /// Messages under way.
+    flying: usize,
+    /// The id of its last message acknowledged in this batch.
+    last: Option<String>,
+    /// What it had in a batch that is over.
+    back: VecDeque<(Message, Outgoing)>,
+}
+
+/// Who is told what a shard has stored.
+#[derive(Clone)]
+pub struct Told {
+    /// How far it is.
+    pub progress: Arc<Progress>,
+    /// READYs that are stored, for the session's key.
+    pub ready: mpsc::UnboundedSender<Message>,
+}
+
+impl Told {
+    /// A message is in the stream.
+    pub(super) fn stored(
+        &self,
+        message: Message,
+        budget: &Budget,
+        meters: &mut Meters,
+        now: Instant,
+    ) {
+        budget.remove(message.body.size());
+        self.progress.one_more();
+        meters.stored(&message, now);
+        if message.is_ready() {
+            // The owner of the session's key may be gone already; then the stream alone tells.
+            _ = self.ready.send(message);
+        }
+    }
+}
+
+/// A shard's place in a batch.
+pub(super) struct Ride {
+    pub(super) line: usize,
+    pub(super) number: u64,
+    /// For its first message.
+    pub(super) fence: Option<Fence>,
+}
+
+impl GroupBatch {
+    /// Without a batch.
+    pub(super) fn new(client: Client, replies: Replies) -> Self {
+        let state = State {
+            ingest: Ingest::new(clock::now()),
+            replies,
+            flying: VecDeque::new(),
+            landed: 0,
+            departures: VecDeque::new(),
+            lines: Vec::new(),
+        };
+        Self(Arc::new(Inner {
+            client,
+            state: Mutex::new(state),
+            room: watch::Sender::new(()),
+            over: watch::Sender::new(()),
+            kick: Notify::new(),
+        }))
+    }
+
+    /// One more shard: its line.
+    pub async fn join(&self, told: Told) -> usize {
+        let lines = &mut self.lock().await.lines;
+        lines.push(Line {
+            told: Some(told),
+            flying: 0,
+            last: None,
+            back: VecDeque::new(),
+        });
+        lines.len() - 1
+    }
+
+    /// A shard's publisher has ended.
+    pub(super) async fn quit(&self, line: usize) {
+        self.lock().await.lines[line].told = None;
+    }
+
+    /// A message was published by itself.
+    pub(super) async fn passed(&self, now: Instant) {
+        if self.lock().await.ingest.passed(now) {
+            self.0.kick.notify_one();
+        }
+    }
+
+    /// The number of the batch that a shard may join.
+    pub(super) async fn joins(&self) -> Option<u64> {
+        self.lock().await.ingest.joins()
+    }
+
+    /// Sends what waits, as far as there is room: true unless the batch of the ride is over.
+    pub(super) async fn send(
+        &self,
+        ride: &mut Ride,
+        waiting: &mut Waiting,
+        budget: &Budget,
+    ) -> bool {
+        let mut state = self.lock().await;
+        if state.ingest.is_over(ride.number) {
+            return false;
+        }
+        let now = clock::now();
+        let (mut sent, mut first) = (0, false);
+        while state.ingest.room() > 0
+            && let Some((message, out)) = waiting.pop()
+        {
+            let number = state.ingest.send(now);
+            let headers = out.headers(ride.fence.take().as_ref());
+            let (subject, payload) = (out.subject.clone(), out.payload.clone());
+            let reply = state.replies.message(number);
+            let client = &self.0.client;
+            let published = client.publish_with_reply_and_headers(subject, reply, headers, payload);
+            if let Err(error) = published.await {
+                tracing::warn!("a publish of {} failed: {error}", out.subject);
+                state.ingest.broke(now);
+            }
+            let line = ride.line;
+            state.lines[line].flying += 1;
+            state.flying.push_back(Flying { line, message, out });
+            sent += 1;
+            first |= number == 1;
+        }
+        if sent > 0 {
+            let upto = state.landed + state.flying.len() as u64;
+            state.departures.push_back((upto, now));
+            budget.left(sent);
+        }
+        // Who tends it has waited for nothing until now, or waits for the end of a lull.
+        if first || state.ingest.is_broken() {
+            self.0.kick.notify_one();
+        }
+        true
+    }
+
+    /// A batch is over: what the shard had in it that was not acknowledged, and the id of its last
+    /// message that was.
+    pub(super) async fn leave(
+        &self,
+        line: usize,
+    ) -> (VecDeque<(Message, Outgoing)>, Option<String>) {
+        let line = &mut self.lock().await.lines[line];
+        (std::mem::take(&mut line.back), line.last.take())
+    }
+
+    /// The shard waits for its last acks: true if it has them all.
+    pub(super) async fn finish(&self, line: usize) -> bool {
+        let mut state = self.lock().await;
+        if state.lines[line].flying == 0 {
+            return true;
+        }
+        state.ingest.finish();
+        self.0.kick.notify_one();
+        false
+    }
+
+    /// Everything that is not acknowledged, given up: it is the next owner's to fetch.
+    pub async fn give_up(&self, budget: &Budget) {
+        self.lock().await.give_up(budget);
+    }
+
+    /// Moves when there is room in the batch.
+    pub(super) fn room(&self) -> watch::Receiver<()> {
+        self.0.room.subscribe()
+    }
+
+    /// Moves when a batch is over.
+    pub(super) fn over(&self) -> watch::Receiver<()> {
+        self.0.over.subscribe()
+    }
+
+    pub(super) async fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().await
+    }
+
+    pub(super) async fn kicked(&self) {
+        self.0.kick.notified().await;
+    }
+
+    /// Lets shards know what came of an answer.
+    pub(super) fn tell(&self, over: bool) {
+        let moved = if over { &self.0.over } else { &self.0.room };
+        _ = moved.send(());
+    }
+}
+
+impl State {
+    /// Counts what was acknowledged since the last time.
+    pub(super) fn settle(&mut self, budget: &Budget, meters: &mut Meters, now: Instant) {
+        while self.landed < self.ingest.acked()
+            && let Some(Flying { line, message, out }) = self.flying.pop_front()
+        {
+            self.landed += 1;
+            if let Some(line) = self.lines.get_mut(line) {
+                line.flying -= 1;
+                line.last = Some(out.id);
+                match &line.told {
+                    Some(told) => told.stored(message, budget, meters, now),
+                    None => budget.remove(message.body.size()),
+                }
+            }
+        }
+        while let Some((_, at)) = self
+            .departures
+            .front()
+            .filter(|(upto, _)| *upto <= self.landed)
+        {
+            meters.acked(now - *at);
+            self.departures.pop_front();
+        }
+    }
+
+    /// The batch is over: what is not acknowledged goes back to its shards.
+    pub(super) fn part(&mut self, budget: &Budget) {
+        self.landed = 0;
+        self.departures.clear();
+        budget.came_back(self.flying.len() as u64);
+        for Flying { line, message, out } in self.flying.drain(..) {
+            if let Some(line) = self.lines.get_mut(line) {
+                line.flying -= 1;
+                line.back.push_back((message, out));
+            }
+        }
+    }
+
+    fn give_up(&mut self, budget: &Budget) {
+        self.part(budget);
+        for (message, _) in self.lines.iter_mut().flat_map(|line| line.back.drain(..)) {
+            budget.remove(message.body.size());
+            budget.left(1);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Tends the fast-ingest batches of a group: names them, hears what is stored, ends them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_nats::{Client, Subject, Subscriber, jetstream::stream::Config};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::watch;
+
+use super::{
+    claim::BatchKey,
+    ingest::{Said, Step},
+    refusals::Refusals,
+    said::{Replies, said},
+    shared::GroupBatch,
+};
+use crate::{
+    broker::{Broker, bucket::Bucket},
+    clock,
+    fleet::{GroupId, Layout},
+    gateway::{
+        buffer::Budget,
+        metrics::{Meters, Retry},
+    },
+    lease::Held,
+    subject::END_EVENT,
+};
+
+/// How long the last owner's batch may take to be closed before it is asked for again.
+const CLOSED_WITHIN: Duration = Duration::from_secs(1);
+/// … and how often that is tried before whoever waits for it hears of it.
+const CLOSE_TRIES: u32 = 5;
+
+/// Who tends the batches of one group.
+pub struct Tender {
+    batch: GroupBatch,
+    client: Client,
+    inbox: String,
+    /// Where the end of a batch is said.
+    end: Subject,
+    answers: Subscriber,
+    key: BatchKey,
+    /// Under which a batch may be begun.
+    pub held: watch::Receiver<Option<Held>>,
+    /// The process's bytes.
+    pub budget: Budget,
+    /// Counters.
+    pub meters: Meters,
+    /// What the lane's streams refuse.
+    pub refusals: Refusals,
+}
+
+/// A group whose batches are tended.
+pub struct Ground {
+    /// Its connection.
+    pub broker: Broker,
+    /// The bucket of state.
+    pub state: Bucket,
+    /// The cut it belongs to.
+    pub layout: Layout,
+    /// Which.
+    pub group: GroupId,
+}
+
+/// True for a stream that takes fast-ingest batches: server 2.14.
+pub async fn takes_batches(broker: &Broker, stream: &str) -> Result<bool> {
+    let stream = broker.jetstream.get_stream(stream).await?;
+    let Config {
+        allow_batch_publish,
+        ..
+    } = stream.cached_info().config;
+    Ok(allow_batch_publish)
+}
+
+impl Tender {
+    /// Closes what the group's last owner may have left open: none of it is stored from now on.
+    ///
+    /// # Errors
+    /// Where NATS does not answer.
+    pub async fn open(
+        ground: &Ground,
+        held: watch::Receiver<Option<Held>>,
+        budget: Budget,
+        refusals: Refusals,
+    ) -> Result<Self> {
+        let Ground {
+            broker,
+            layout,
+            group,
+            ..
+        } = ground;
+        let inbox = broker.client.new_inbox();
+        let answers = broker.client.subscribe(format!("{inbox}.>")).await?;
+        let (key, last) = BatchKey::open(ground.state.clone(), layout.generation, *group).await?;
+        let first = layout
+            .shards_of(*group)
+            .next()
+            .context("a group without a shard")?;
+        let replies = Replies::new(&inbox, &last);
+        let mut tender = Self {
+            batch: GroupBatch::new(broker.client.clone(), replies.clone()),
+            client: broker.client.clone(),
+            end: broker.names.event(first, END_EVENT).into(),
+            inbox,
+            answers,
+            key,
+            held,
+            budget,
+            meters: Meters::default(),
+            refusals,
+        };
+        if !last.is_empty() {
+            tender.close(&replies).await?;
+        }
+        Ok(tender)
+    }
+
+    /// The batch, for the group's shards.
+    pub fn batch(&self) -> GroupBatch {
+        self.batch.clone()
+    }
+
+    async fn close(&mut self, replies: &Replies) -> Result<()> {
+        for _ in 0..CLOSE_TRIES {
+            self.say(replies.close()).await;
+            let until = clock::now() + CLOSED_WITHIN;
+            while let Ok(Some(message)) = tokio::time::timeout_at(until, self.answers.next()).await
+            {
+                if matches!(said(&message), Said::Ended { .. } | Said::Unknown) {
+                    return Ok(());
+                }
+            }
+        }
+        anyhow::bail!("the stream does not close the batch of the group's last owner")
+    }
+
+    /// Tends until it is dropped.
+    pub async fn run(mut self) {
+        let batch = self.batch.clone();
+        loop {
+            let step = batch.lock().await.ingest.step(clock::now());
+            let wake = match step {
+                Step::Prepare => {
+                    self.prepare().await;
+                    continue;
+                }
+                Step::End(number) => {
+                    let reply = batch.lock().await.replies.end(number);
+                    self.say(reply).await;
+                    continue;
+                }
+                Step::Close => {
+                    let reply = batch.lock().await.replies.close();
+                    self.meters.retried(Retry::Broken);
+                    self.say(reply).await;
+                    continue;
+                }
+                Step::Wait(until) => Some(until),
+                Step::Idle => None,
+            };
+            let slept = async {
+                match wake {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(message) = self.answers.next() => self.hear(&message).await,
+                () = batch.kicked() => {}
+                () = slept => {}
+            }
+        }
+    }
+
+    /// Names the next batch, where the lease still holds.
+    async fn prepare(&mut self) {
+        let inbox = self.client.new_inbox();
+        // Unique, and short enough: the server takes 64 letters.
+        let id = inbox.rsplit('.').next().unwrap_or(&inbox).to_owned();
+        let holds = self
+            .held
+            .borrow()
+            .is_some_and(|held| held.valid(clock::boottime()));
+        let named = if holds {
+            self.key.write(&id).await
+        } else {
+            Ok(())
+        };
+        if let Err(error) = &named {
+            tracing::warn!("cannot begin a batch: {error:#}");
+        }
+        let mut state = self.batch.lock().await;
+        if holds && named.is_ok() {
+            state.replies = Replies::new(&self.inbox, &id);
+            state.ingest.prepared(clock::now());
+        } else {
+            state.ingest.unprepared(clock::now());
+        }
+    }
+
+    async fn hear(&mut self, message: &async_nats::Message) {
+        let now = clock::now();
+        let mut state = self.batch.lock().await;
+        if !state.replies.are_of(&message.subject) {
+            return;
+        }
+        let said = said(message);
+        if let Said::Refused(refusal) = &said
+            && !state.ingest.is_broken()
+            && let Some(more) = self.refusals.one_more(now)
+        {
+            tracing::warn!(more, "the stream refuses what flows in a batch: {refusal}");
+        }
+        let acked = state.ingest.acked();
+        let flowed = state.ingest.flows();
+        state.ingest.heard(&said, now);
+        if state.ingest.acked() > acked {
+            self.budget.acked(clock::unix_ms());
+            state.settle(&self.budget, &mut self.meters, now);
+        }
+        let over = flowed && !state.ingest.flows();
+        if over {
+            state.part(&self.budget);
+        }
+        drop(state);
+        self.batch.tell(over);
+    }
+
+    async fn say(&self, reply: String) {
+        let said = self
+            .client
+            .publish_with_reply(self.end.clone(), reply, Bytes::new());
+        if let Err(error) = said.await {
+            tracing::warn!("a publish to {} failed: {error}", self.end);
+        }
+    }
+}

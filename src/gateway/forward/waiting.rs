@@ -1,0 +1,71 @@
+//! What waits for its way to the stream.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{
+    message::Message,
+    outlet::{Outgoing, Outlet},
+};
+use crate::clock::Instant;
+
+/// Messages that have their form for the wire; more stay in the queue as they came.
+const MOST: usize = 256;
+/// The same in bytes.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Messages with their form for the wire, oldest first.
+#[derive(Default)]
+pub struct Waiting {
+    messages: VecDeque<(Message, Outgoing)>,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// One more at the end.
+    pub fn push(&mut self, outlet: &mut Outlet, message: Message) {
+        let out = outlet.fit(&message);
+        self.bytes += message.body.size();
+        self.messages.push_back((message, out));
+    }
+
+    /// Takes the first.
+    pub fn pop(&mut self) -> Option<(Message, Outgoing)> {
+        let first = self.messages.pop_front()?;
+        self.bytes -= first.0.body.size();
+        Some(first)
+    }
+
+    /// Puts back what had left, in front of all that has not.
+    pub fn put_back(&mut self, back: impl DoubleEndedIterator<Item = (Message, Outgoing)>) {
+        for message in back.rev() {
+            self.bytes += message.0.body.size();
+            self.messages.push_front(message);
+        }
+    }
+
+    /// The oldest, as it goes out.
+    pub fn first(&self) -> Option<&Outgoing> {
+        self.messages.front().map(|(_, out)| out)
+    }
+
+    /// The ids, oldest first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.messages.iter().map(|(_, out)| out.id.as_str())
+    }
+
+    /// How long the oldest message has waited.
+    pub fn waited(&self, now: Instant) -> Duration {
+        let oldest = self.messages.front();
+        oldest.map_or(Duration::ZERO, |(message, _)| now - message.read_at)
+    }
+
+    /// True if one more may join.
+    pub fn has_room(&self) -> bool {
+        self.messages.len() < MOST && self.bytes < MAX_BYTES
+    }
+
+    /// True if nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+}

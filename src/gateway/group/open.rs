@@ -1,0 +1,72 @@
+//! One shard of a group at work: its poll loop, its publisher and its session's keeper.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::{
+    fleet::ShardId,
+    gateway::{
+        forward::{self, Publisher},
+        gauge::{Gauge, Gauges},
+        keep,
+        session::{self, SessionKey},
+        shard::{self, Shard},
+        track::{Session, Track},
+    },
+};
+
+/// A shard with its ways open.
+pub(super) struct Open {
+    pub(super) shard: Shard,
+    pub(super) point: session::ResumePoint,
+    pub(super) publisher: Publisher,
+    pub(super) key: SessionKey,
+    pub(super) readies: mpsc::UnboundedReceiver<forward::Message>,
+    pub(super) moved: mpsc::UnboundedReceiver<Session>,
+    pub(super) shown: Shown,
+}
+
+impl Open {
+    /// Runs the shard, its publisher and its session's keeper until all have ended: after a stop
+    /// everything that was taken is stored, and the resume point written.
+    pub(super) async fn run(self) -> shard::End {
+        let shown = self.shown;
+        let publisher = tokio::spawn(self.publisher.run(self.point.last));
+        let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved));
+        let points = self.shard.points.clone();
+        let track = Track::new(self.point.session, self.point.hole_told);
+        let (end, last) = self.shard.run(track).await;
+        // The queue's sender went with the shard: the publisher stores what is left and ends.
+        let outcome = publisher.await;
+        if let (shard::End::Stopped, Ok(forward::End::Flushed), Some(session)) =
+            (end, &outcome, last)
+        {
+            _ = points.send(session);
+        }
+        drop(points);
+        _ = keeper.await;
+        match outcome {
+            Ok(forward::End::Flushed) => end,
+            Ok(forward::End::LeaseLost) | Err(_) => shard::End::LeaseLost,
+            Ok(forward::End::Usurped) => {
+                tracing::warn!(shard = %shown.id, "a later owner stores for shard {}", shown.id);
+                shard::End::PublisherGone
+            }
+            Ok(forward::End::Behind) => shard::End::Behind,
+        }
+    }
+}
+
+/// Takes the shard off the status when it ends, however it ends.
+pub(super) struct Shown {
+    pub(super) gauges: Gauges,
+    pub(super) id: ShardId,
+    pub(super) gauge: Arc<Gauge>,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.gauges.remove(self.id, &self.gauge);
+    }
+}
