@@ -12,6 +12,7 @@ pub mod group;
 pub mod halt;
 pub mod holders;
 pub mod keep;
+pub mod kind;
 pub mod lane;
 pub mod metrics;
 pub mod pace;

@@ -20,14 +20,17 @@ pub mod shared;
 pub mod tend;
 pub mod waiting;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 
 pub use self::{
     flight::Last,
-    message::{Body, Message},
+    message::{Body, Message, Tag},
     outlet::Outlet,
     shared::{GroupBatch, Told},
 };
@@ -49,6 +52,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Progress {
     stored: AtomicU64,
+    last: Mutex<Option<Tag>>,
 }
 
 impl Progress {
@@ -57,8 +61,17 @@ impl Progress {
         self.stored.load(Ordering::Relaxed)
     }
 
-    fn one_more(&self) {
+    /// The last one of them: what Discord sent before it is stored too, or was dropped on purpose.
+    pub fn last(&self) -> Option<Tag> {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn one_more(&self, tag: Tag) {
         self.stored.fetch_add(1, Ordering::Relaxed);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag);
     }
 }
 
@@ -140,11 +153,11 @@ impl Publisher {
 
     /// Takes a message, and those that came with it.
     fn take(&mut self, waiting: &mut Waiting, first: Message) {
-        waiting.push(&mut self.outlet, first);
+        waiting.push(&self.outlet, first);
         while waiting.has_room()
             && let Ok(next) = self.queue.try_recv()
         {
-            waiting.push(&mut self.outlet, next);
+            waiting.push(&self.outlet, next);
         }
     }
 
@@ -159,8 +172,7 @@ impl Publisher {
         self.meters.acked(now - sent_at);
         self.budget.acked(clock::unix_ms());
         for (message, _) in (0..count).map_while(|_| waiting.pop()) {
-            self.told
-                .stored(message, &self.budget, &mut self.meters, now);
+            self.told.stored(message, &self.budget, &self.meters, now);
             self.budget.left(1);
         }
         if let Some(batch) = &self.batch {
@@ -203,7 +215,7 @@ impl Publisher {
                     // An earlier attempt may have carried it, and a batch some behind it.
                     flight.saw(&found, waiting.ids(), clock::now())
                 }
-                Step::Wait(until) => self.wait(flight, until).await,
+                Step::Wait(until) => self.wait(flight, waiting, until).await,
             };
         }
     }
@@ -214,7 +226,7 @@ impl Publisher {
         held.is_some_and(|held| held.valid(clock::boottime()))
     }
 
-    async fn wait(&mut self, flight: &mut Flight, until: Instant) -> Step {
+    async fn wait(&mut self, flight: &mut Flight, waiting: &Waiting, until: Instant) -> Step {
         loop {
             tokio::select! {
                 biased;
@@ -222,7 +234,7 @@ impl Publisher {
                     let Some(message) = answer else { return Step::Usurped };
                     let now = clock::now();
                     let Some((attempt, heard)) = outlet::parse(&message) else { continue };
-                    let answer = self.understand(heard, now);
+                    let answer = self.understand(heard, waiting, now);
                     if let Some(step) = flight.answered(attempt, answer, now) {
                         return step;
                     }
@@ -234,9 +246,12 @@ impl Publisher {
     }
 
     /// A refusal is said, seldom, and counted with the retry that follows.
-    fn understand(&mut self, heard: Heard, now: Instant) -> Answer {
+    fn understand(&mut self, heard: Heard, waiting: &Waiting, now: Instant) -> Answer {
         let refusal = match heard {
             Heard::Answer(answer) => return answer,
+            Heard::Duplicate => {
+                return Answer::Duplicate(waiting.ids().next().unwrap_or_default());
+            }
             Heard::Refusal(refusal) => refusal,
         };
         if let Some(more) = self.outlet.refusals.one_more(now) {

@@ -263,7 +263,6 @@ impl Stay {
         let sink = Sink {
             queue,
             budget,
-            shed: Arc::clone(&shared.shed),
             gauge: Arc::clone(&gauge),
         };
         let runner = Shard {
@@ -276,6 +275,8 @@ impl Stay {
             asking,
             commands,
             sink,
+            names: tools.broker.names.clone(),
+            shed: Arc::clone(&shared.shed),
             points,
             stop: stop.clone(),
         };

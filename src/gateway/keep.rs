@@ -85,13 +85,9 @@ impl KeepClock {
         self.acknowledged = true;
     }
 
-    /// True if it is time; then the clock starts over.
-    pub fn due(&mut self, now: Instant) -> bool {
-        let due = self.next(now) <= now;
-        if due {
-            *self = Self::new(now);
-        }
-        due
+    /// It was rewritten: the clock starts over.
+    pub fn kept(&mut self, now: Instant) {
+        *self = Self::new(now);
     }
 
     /// When it will be time at the latest.
@@ -112,15 +108,22 @@ mod tests {
     async fn the_key_is_due_by_time_by_drops_and_by_heartbeat() {
         let now = crate::clock::now();
         let mut clock = KeepClock::new(now);
-        assert!(!clock.due(now) && clock.due(now + KEEP_EVERY));
+        let later = now + KEEP_EVERY;
+        assert_eq!(clock.next(now), later);
         (1..KEEP_AFTER_DROPS).for_each(|_| clock.dropped());
-        assert!(!clock.due(now));
+        assert_eq!(clock.next(now), later);
         clock.queued();
         clock.dropped();
-        assert!(!clock.due(now), "what is stored tells how far the shard is");
+        assert_eq!(
+            clock.next(now),
+            later,
+            "what is stored tells how far the shard is"
+        );
         (1..KEEP_AFTER_DROPS).for_each(|_| clock.dropped());
-        assert!(clock.due(now) && !clock.due(now));
+        assert_eq!(clock.next(now), now);
+        clock.kept(now);
+        assert_eq!(clock.next(now), later);
         clock.acknowledged();
-        assert!(clock.due(now) && !clock.due(now));
+        assert_eq!(clock.next(now), now);
     }
 }

@@ -1,6 +1,6 @@
 //! The gateway's metrics, and the handles that the event path counts with.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, histogram};
 
@@ -70,9 +70,6 @@ pub fn begin() {
     }
 }
 
-/// Names that a label may have; Discord may send others, and they are `other`.
-const MAX_EVENT_LABELS: usize = 128;
-
 /// Why a publish was sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -86,7 +83,6 @@ pub enum Retry {
 
 /// Handles of one shard, resolved once.
 pub struct Meters {
-    events: HashMap<Arc<str>, Counter>,
     bytes: Counter,
     publish: Histogram,
     queued: Histogram,
@@ -100,7 +96,6 @@ impl Default for Meters {
     /// Handles on this process's exporter.
     fn default() -> Self {
         Self {
-            events: HashMap::default(),
             bytes: counter!(EVENT_BYTES.name),
             publish: histogram!(PUBLISH.name),
             queued: histogram!(QUEUED.name),
@@ -114,26 +109,13 @@ impl Default for Meters {
 
 impl Meters {
     /// One message is in the stream.
-    pub fn stored(&mut self, message: &Message, now: Instant) {
-        let super::forward::Body::Event { name, payload } = &message.body else {
+    pub fn stored(&self, message: &Message, now: Instant) {
+        let super::forward::Body::Event { kind, payload } = &message.body else {
             return;
         };
         self.bytes.increment(payload.len() as u64);
         self.publish.record((now - message.read_at).as_secs_f64());
-        let events = &mut self.events;
-        if let Some(counter) = events.get(name) {
-            return counter.increment(1);
-        }
-        let label = if events.len() < MAX_EVENT_LABELS && known(name) {
-            name
-        } else {
-            "other"
-        };
-        let counter = counter!(EVENTS.name, "event" => label.to_owned());
-        counter.increment(1);
-        if events.len() < MAX_EVENT_LABELS {
-            events.insert(Arc::clone(name), counter);
-        }
+        kind.stored.increment(1);
     }
 
     /// A batch goes out for the first time; its oldest message waited this long.
@@ -157,10 +139,12 @@ impl Meters {
     }
 }
 
-/// True for an event that Discord's documentation names.
-fn known(name: &str) -> bool {
+/// The counter of one kind of event. What Discord's documentation does not name is `other`.
+pub fn stored(name: &str) -> Counter {
     use twilight_model::gateway::event::EventType;
-    EventType::try_from(name).is_ok()
+    let known = EventType::try_from(name).is_ok();
+    let label = if known { name } else { "other" };
+    counter!(EVENTS.name, "event" => label.to_owned())
 }
 
 /// A connection ended with this code.

@@ -22,6 +22,7 @@ use super::{
     ask::Asking,
     command::Commands,
     keep::KeepClock,
+    kind::Kinds,
     pace::Pace,
     socket::{Polled, Socket, valid},
     track::{Session, Track},
@@ -30,6 +31,7 @@ use crate::{
     clock::{self, Instant},
     fleet::ShardId,
     lease::Held,
+    subject::Names,
     wire::topology::Topology,
 };
 
@@ -62,6 +64,10 @@ pub struct Shard {
     pub commands: Commands,
     /// Where events go.
     pub sink: Sink,
+    /// Under which subjects.
+    pub names: Names,
+    /// Events dropped first when NATS is away and the buffer is nearly full.
+    pub shed: Arc<[String]>,
     /// Resume points for its key.
     pub points: mpsc::UnboundedSender<Session>,
     /// Cancelled: close resumably and end.
@@ -99,12 +105,14 @@ impl Shard {
     /// one too: it holds once everything taken is stored.
     pub async fn run(self, track: Track) -> (End, Option<Session>) {
         let now = clock::now();
-        let intake = Intake::new(
+        let topology = self.topology.borrow().clone();
+        let kinds = Kinds::new(
+            self.names.clone(),
             self.id,
-            track,
-            self.topology.borrow().clone(),
-            self.sink.clone(),
+            Arc::clone(&self.shed),
+            topology,
         );
+        let intake = Intake::new(self.id, track, kinds, self.sink.clone());
         let mut run = Run {
             pace: Pace::new(now),
             keep: KeepClock::new(now),
@@ -267,10 +275,10 @@ impl Run {
     }
 
     fn keep_point(&mut self, now: Instant) {
-        if self.intake.settled()
-            && self.keep.due(now)
-            && let Some(session) = self.intake.session()
+        if self.keep.next(now) <= now
+            && let Some(session) = self.intake.point()
         {
+            self.keep.kept(now);
             // Where its keeper is gone, the stream alone serves.
             _ = self.shard.points.send(session);
         }

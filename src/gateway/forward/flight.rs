@@ -16,10 +16,13 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::
 const DOUBTS: u32 = 3;
 
 /// What the stream answered to an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Stored at this stream sequence, now or earlier.
     Stored(u64),
+    /// Stored earlier under this id, within the duplicate window; whether it is still there is another
+    /// matter.
+    Duplicate(String),
     /// The shard's last message is not the one expected, or an id is known: somebody stored
     /// meanwhile, maybe we.
     Fenced,
@@ -66,7 +69,7 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Flight {
     last: u64,
-    /// The last message acknowledged in a batch, whose place in the stream nobody told.
+    /// The last message acknowledged, where nobody told its place in the stream.
     rode: Option<String>,
     attempt: u64,
     retries: u32,
@@ -114,14 +117,22 @@ impl Flight {
         if attempt != self.attempt || !matches!(self.phase, Phase::Waiting { .. }) {
             return None;
         }
+        let refused = answer == Answer::Refused;
         match answer {
             Answer::Stored(sequence) => {
                 self.stored(sequence);
                 return Some(Step::Stored(1));
             }
+            Answer::Duplicate(id) => {
+                // The fence stays: where nothing is left of the shard, the next one may be one too.
+                let last = self.last;
+                self.stored(last);
+                self.rode = Some(id);
+                return Some(Step::Stored(1));
+            }
             Answer::Fenced => self.phase = Phase::Unsure { from: now },
             Answer::Later | Answer::Refused => {
-                self.refused = answer == Answer::Refused;
+                self.refused = refused;
                 self.phase = Phase::Pausing {
                     until: now + self.pause(),
                 }
@@ -141,15 +152,15 @@ impl Flight {
     /// What a look at the shard's last message found; `ids` are those of what waits, oldest first.
     ///
     /// Where the last message is one of ours, the ones before it are stored too: prefix order.
-    pub fn saw<'a>(
+    pub fn saw(
         &mut self,
         found: &Last,
-        ids: impl IntoIterator<Item = &'a str>,
+        ids: impl IntoIterator<Item: AsRef<str>>,
         now: Instant,
     ) -> Step {
         match found {
             Last::Message(sequence, id) => {
-                if let Some(index) = ids.into_iter().position(|ours| ours == id) {
+                if let Some(index) = ids.into_iter().position(|ours| ours.as_ref() == id) {
                     self.stored(*sequence);
                     return Step::Stored(index + 1);
                 }
@@ -189,7 +200,7 @@ impl Flight {
 
     /// True if nothing is under way, and it is known what stands before the next message.
     pub fn is_settled(&self) -> bool {
-        self.phase == Phase::Idle
+        self.phase == Phase::Idle && self.rode.is_none()
     }
 
     /// Times that the message under way was sent again.

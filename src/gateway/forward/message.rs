@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     clock::Instant,
-    subject::GAP_EVENT,
+    gateway::kind::Kind,
     wire::{
         self,
         event::{Gap, gap_id, message_id},
@@ -32,10 +32,10 @@ pub struct Message {
 /// What a message holds.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// Discord's bytes and the name of the event.
+    /// Discord's bytes.
     Event {
-        /// The name.
-        name: Arc<str>,
+        /// What is known of its kind.
+        kind: Arc<Kind>,
         /// The bytes.
         payload: Bytes,
     },
@@ -55,19 +55,17 @@ impl Body {
 }
 
 impl Message {
-    /// The last token of its subject.
-    pub fn event(&self) -> &str {
-        match &self.body {
-            Body::Event { name, .. } => name,
-            Body::Gap(_) => GAP_EVENT,
-        }
-    }
-
     /// Its id for deduplication.
     pub fn id(&self) -> String {
-        match &self.body {
-            Body::Event { .. } => message_id(&self.session, self.seq),
-            Body::Gap(_) => gap_id(&self.session, self.seq),
+        self.tag().id()
+    }
+
+    /// What makes its id.
+    pub fn tag(&self) -> Tag {
+        Tag {
+            session: Arc::clone(&self.session),
+            seq: self.seq,
+            gap: matches!(self.body, Body::Gap(_)),
         }
     }
 
@@ -81,6 +79,30 @@ impl Message {
 
     /// True for the READY that begins a session.
     pub fn is_ready(&self) -> bool {
-        matches!(&self.body, Body::Event { name, .. } if &**name == "READY")
+        matches!(&self.body, Body::Event { kind, .. } if &*kind.name == "READY")
+    }
+}
+
+/// The id of a message, unwritten: most are asked for once, when the message leaves.
+#[derive(Clone, Debug)]
+pub struct Tag {
+    session: Arc<str>,
+    seq: u64,
+    gap: bool,
+}
+
+impl Tag {
+    /// Its sequence, if it is of this session; of a gap the last one before the loss.
+    pub fn seq_in(&self, session: &str) -> Option<u64> {
+        (*self.session == *session).then_some(self.seq)
+    }
+
+    /// As it is written.
+    pub fn id(&self) -> String {
+        if self.gap {
+            gap_id(&self.session, self.seq)
+        } else {
+            message_id(&self.session, self.seq)
+        }
     }
 }

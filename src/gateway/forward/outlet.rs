@@ -1,6 +1,6 @@
 //! The way of one shard to its stream: subjects, headers, answers.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     flight::{Answer, Last},
@@ -34,8 +34,6 @@ use bytes::Bytes;
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 /// Room for headers beside a payload, in bytes.
 const HEADER_ROOM: usize = 1024;
-/// Subjects remembered; more than Discord has events.
-const MAX_SUBJECTS: usize = 256;
 
 /// The last message that must be stored of a shard when the next one comes in.
 pub struct Fence {
@@ -52,17 +50,14 @@ pub struct Outlet {
     shard: ShardId,
     filter: Arc<str>,
     inbox: String,
-    subjects: HashMap<Arc<str>, Subject>,
     /// What the lane's streams refuse.
     pub refusals: Refusals,
     /// Answers to publishes; the last token of their subject is the attempt.
     pub answers: Subscriber,
 }
 
-/// A message as it goes out, whatever the attempt.
+/// The form of a message for the wire, whatever the attempt.
 pub struct Outgoing {
-    /// Its id for deduplication.
-    pub id: String,
     pub(super) subject: Subject,
     pub(super) payload: Bytes,
     zstd: bool,
@@ -83,14 +78,13 @@ impl Outlet {
         let answers = broker.client.subscribe(format!("{inbox}.*")).await?;
         let stream = broker.jetstream.get_stream_no_info(stream).await?;
         let filter = broker.names.shard(shard).into();
-        let (broker, subjects) = (broker.clone(), HashMap::new());
+        let broker = broker.clone();
         Ok(Self {
             broker,
             stream,
             shard,
             filter,
             inbox,
-            subjects,
             refusals,
             answers,
         })
@@ -123,27 +117,25 @@ impl Outlet {
     }
 
     /// The message as it fits the server: as it is, compressed, or else the word that it is lost.
-    pub fn fit(&mut self, message: &Message) -> Outgoing {
+    pub fn fit(&self, message: &Message) -> Outgoing {
         // The client's own figure: a copy of all that the server said would be made for each event.
         let limit = self.broker.client.max_payload().saturating_sub(HEADER_ROOM);
-        let (id, payload) = (message.id(), message.payload());
-        let event = match &message.body {
-            Body::Event { name, .. } => Arc::clone(name),
-            Body::Gap(_) => Arc::from(GAP_EVENT),
+        let payload = message.payload();
+        let subject = match &message.body {
+            Body::Event { kind, .. } => kind.subject.clone(),
+            Body::Gap(_) => self.gaps(),
         };
-        let subject = self.subject(&event);
+        let zstd = false;
         // A server that takes hardly more than headers says so itself.
         if payload.len() <= limit || limit == 0 {
             return Outgoing {
-                id,
                 subject,
                 payload,
-                zstd: false,
+                zstd,
             };
         }
         match zstd::bulk::compress(&payload, 3) {
             Ok(small) if small.len() <= limit => Outgoing {
-                id,
                 subject,
                 payload: small.into(),
                 zstd: true,
@@ -151,28 +143,27 @@ impl Outlet {
             _ => {
                 tracing::error!(
                     shard = %self.shard,
-                    event = %event,
+                    %subject,
                     bytes = payload.len(),
                     limit,
                     "an event of shard {} is too large for NATS: raise max_payload",
                     self.shard
                 );
-                let mut gap = Gap::new(
-                    GapReason::Oversize,
-                    &message.session,
-                    message.seq,
-                    clock::unix_ms(),
-                );
+                let reason = GapReason::Oversize;
+                let (session, seq) = (&message.session, message.seq);
+                let mut gap = Gap::new(reason, session, seq, clock::unix_ms());
                 gap.missing = Some(1);
-                let subject = self.subject(&Arc::from(GAP_EVENT));
                 Outgoing {
-                    id,
-                    subject,
+                    subject: self.gaps(),
                     payload: wire::encode(&gap),
-                    zstd: false,
+                    zstd,
                 }
             }
         }
+    }
+
+    fn gaps(&self) -> Subject {
+        self.broker.names.event(self.shard, GAP_EVENT).into()
     }
 
     /// Whose way it is.
@@ -187,9 +178,9 @@ impl Outlet {
     }
 
     /// Sends a message by itself. Nothing is known of the outcome before its answer.
-    pub async fn publish(&self, message: &Outgoing, attempt: u64, expected: u64) {
-        let headers = message.headers(Some(&self.fence(expected)));
-        let (subject, payload) = (message.subject.clone(), message.payload.clone());
+    pub async fn publish(&self, (message, out): &(Message, Outgoing), attempt: u64, expected: u64) {
+        let headers = out.headers(message, Some(&self.fence(expected)));
+        let (subject, payload) = (out.subject.clone(), out.payload.clone());
         let reply = format!("{}.{attempt}", self.inbox);
         let client = &self.broker.client;
         let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);
@@ -209,23 +200,12 @@ impl Outlet {
             self.shard
         );
     }
-
-    fn subject(&mut self, event: &Arc<str>) -> Subject {
-        if let Some(subject) = self.subjects.get(event) {
-            return subject.clone();
-        }
-        let subject = Subject::from(self.broker.names.event(self.shard, event));
-        if self.subjects.len() < MAX_SUBJECTS {
-            self.subjects.insert(Arc::clone(event), subject.clone());
-        }
-        subject
-    }
 }
 
 impl Outgoing {
-    pub(super) fn headers(&self, fence: Option<&Fence>) -> HeaderMap {
+    pub(super) fn headers(&self, message: &Message, fence: Option<&Fence>) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(NATS_MESSAGE_ID, self.id.as_str());
+        headers.insert(NATS_MESSAGE_ID, message.id());
         if let Some(Fence { sequence, filter }) = fence {
             let expected = HeaderValue::from(*sequence);
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected);
@@ -242,6 +222,8 @@ impl Outgoing {
 pub(super) enum Heard {
     /// What to do about it is plain.
     Answer(Answer),
+    /// The id is known: it was stored, and may be evicted by now.
+    Duplicate,
     /// Not now, for this reason: it is full, say.
     Refusal(String),
 }
@@ -254,6 +236,7 @@ pub(super) fn parse(message: &async_nats::Message) -> Option<(u64, Heard)> {
         return Some((attempt, Heard::Answer(Answer::Later)));
     }
     let heard = match serde_json::from_slice::<Response<PublishAck>>(&message.payload) {
+        Ok(Response::Ok(ack)) if ack.duplicate => Heard::Duplicate,
         Ok(Response::Ok(ack)) => Heard::Answer(Answer::Stored(ack.sequence)),
         Ok(Response::Err { error }) => match error.error_code() {
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE => Heard::Answer(Answer::Fenced),

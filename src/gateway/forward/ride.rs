@@ -40,7 +40,7 @@ impl Publisher {
                 let (back, last) = batch.leave(line).await;
                 waiting.put_back(back.into_iter());
                 if ride.fence.is_none() {
-                    flight.rode(last, clock::now());
+                    flight.rode(last.map(|last| last.id()), clock::now());
                 }
                 return Ok(());
             }

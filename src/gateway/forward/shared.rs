@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, watch};
 use super::{
     Progress,
     ingest::Ingest,
-    message::Message,
+    message::{Message, Tag},
     outlet::{Fence, Outgoing},
     said::Replies,
     waiting::Waiting,
@@ -59,8 +59,8 @@ struct Line {
     told: Option<Told>,
     /// Messages under way.
     flying: usize,
-    /// The id of its last message acknowledged in this batch.
-    last: Option<String>,
+    /// Its last message acknowledged in this batch.
+    last: Option<Tag>,
     /// What it had in a batch that is over.
     back: VecDeque<(Message, Outgoing)>,
 }
@@ -76,15 +76,9 @@ pub struct Told {
 
 impl Told {
     /// A message is in the stream.
-    pub(super) fn stored(
-        &self,
-        message: Message,
-        budget: &Budget,
-        meters: &mut Meters,
-        now: Instant,
-    ) {
+    pub(super) fn stored(&self, message: Message, budget: &Budget, meters: &Meters, now: Instant) {
         budget.remove(message.body.size());
-        self.progress.one_more();
+        self.progress.one_more(message.tag());
         meters.stored(&message, now);
         if message.is_ready() {
             // The owner of the session's key may be gone already; then the stream alone tells.
@@ -167,7 +161,7 @@ impl GroupBatch {
             && let Some((message, out)) = waiting.pop()
         {
             let number = state.ingest.send(now);
-            let headers = out.headers(ride.fence.take().as_ref());
+            let headers = out.headers(&message, ride.fence.take().as_ref());
             let (subject, payload) = (out.subject.clone(), out.payload.clone());
             let reply = state.replies.message(number);
             let client = &self.0.client;
@@ -194,12 +188,9 @@ impl GroupBatch {
         true
     }
 
-    /// A batch is over: what the shard had in it that was not acknowledged, and the id of its last
-    /// message that was.
-    pub(super) async fn leave(
-        &self,
-        line: usize,
-    ) -> (VecDeque<(Message, Outgoing)>, Option<String>) {
+    /// A batch is over: what the shard had in it that was not acknowledged, and its last message that
+    /// was.
+    pub(super) async fn leave(&self, line: usize) -> (VecDeque<(Message, Outgoing)>, Option<Tag>) {
         let line = &mut self.lock().await.lines[line];
         (std::mem::take(&mut line.back), line.last.take())
     }
@@ -247,14 +238,14 @@ impl GroupBatch {
 
 impl State {
     /// Counts what was acknowledged since the last time.
-    pub(super) fn settle(&mut self, budget: &Budget, meters: &mut Meters, now: Instant) {
+    pub(super) fn settle(&mut self, budget: &Budget, meters: &Meters, now: Instant) {
         while self.landed < self.ingest.acked()
-            && let Some(Flying { line, message, out }) = self.flying.pop_front()
+            && let Some(Flying { line, message, .. }) = self.flying.pop_front()
         {
             self.landed += 1;
             if let Some(line) = self.lines.get_mut(line) {
                 line.flying -= 1;
-                line.last = Some(out.id);
+                line.last = Some(message.tag());
                 match &line.told {
                     Some(told) => told.stored(message, budget, meters, now),
                     None => budget.remove(message.body.size()),

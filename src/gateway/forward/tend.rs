@@ -218,7 +218,7 @@ impl Tender {
         state.ingest.heard(&said, now);
         if state.ingest.acked() > acked {
             self.budget.acked(clock::unix_ms());
-            state.settle(&self.budget, &mut self.meters, now);
+            state.settle(&self.budget, &self.meters, now);
         }
         let over = flowed && !state.ingest.flows();
         if over {

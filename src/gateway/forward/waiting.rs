@@ -22,7 +22,7 @@ pub struct Waiting {
 
 impl Waiting {
     /// One more at the end.
-    pub fn push(&mut self, outlet: &mut Outlet, message: Message) {
+    pub fn push(&mut self, outlet: &Outlet, message: Message) {
         let out = outlet.fit(&message);
         self.bytes += message.body.size();
         self.messages.push_back((message, out));
@@ -43,14 +43,14 @@ impl Waiting {
         }
     }
 
-    /// The oldest, as it goes out.
-    pub fn first(&self) -> Option<&Outgoing> {
-        self.messages.front().map(|(_, out)| out)
+    /// The oldest.
+    pub fn first(&self) -> Option<&(Message, Outgoing)> {
+        self.messages.front()
     }
 
     /// The ids, oldest first.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.messages.iter().map(|(_, out)| out.id.as_str())
+    pub fn ids(&self) -> impl Iterator<Item = String> {
+        self.messages.iter().map(|(message, _)| message.id())
     }
 
     /// How long the oldest message has waited.

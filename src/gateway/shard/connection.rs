@@ -109,7 +109,7 @@ impl Run {
     }
 
     /// Shows where the shard stands.
-    pub(super) fn show(&self) {
+    pub(super) fn show(&mut self) {
         let state = match (self.mode, self.socket.as_ref().map(Socket::state)) {
             (Mode::Parking | Mode::Parked, _) => ShardState::Parked,
             (_, Some(TwilightState::Active)) => ShardState::Ready,

@@ -54,8 +54,8 @@ impl Run {
                 if head.t.as_deref() == Some("RATE_LIMITED") {
                     self.shard.commands.rate_limited(&text, now);
                 }
-                let named = self.intake.named(&head);
-                let take = named.map(|named| self.intake.dispatch(named, text, now));
+                let known = self.intake.known(&head);
+                let take = known.map(|known| self.intake.dispatch(known, text, now));
                 match take.unwrap_or(Take::Dropped) {
                     Take::Began => self.pace.new_session(),
                     Take::Dropped => self.keep.dropped(),

@@ -1,6 +1,6 @@
 //! What a shard takes in: numbers checked, choice of events applied, handed to the publisher.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use ::metrics::counter;
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use super::super::{
     buffer::{Admission, Budget},
     forward::{Body, Message},
     gauge::Gauge,
+    kind::{Kind, Kinds},
     metrics as table,
     peek::Head,
     session,
@@ -25,9 +26,6 @@ use crate::{
     },
 };
 
-/// More distinct names than Discord has; what goes beyond is not remembered.
-const MAX_NAMES: usize = 256;
-
 /// Where a shard's messages go.
 #[derive(Clone)]
 pub struct Sink {
@@ -35,8 +33,6 @@ pub struct Sink {
     pub queue: mpsc::UnboundedSender<Message>,
     /// The process's bytes.
     pub budget: Budget,
-    /// Dropped first when NATS is away and the buffer is nearly full.
-    pub shed: Arc<[String]>,
     /// What the shard shows.
     pub gauge: Arc<Gauge>,
 }
@@ -57,44 +53,45 @@ pub struct Intake {
     id: ShardId,
     track: Track,
     session: Arc<str>,
-    topology: Arc<Topology>,
+    kinds: Kinds,
     sink: Sink,
-    names: HashSet<Arc<str>>,
     queued: u64,
+    /// Something came since it was shown last.
+    heard: bool,
 }
 
 impl Intake {
     /// An intake that begins at a resume point, or without one.
-    pub fn new(id: ShardId, track: Track, topology: Arc<Topology>, sink: Sink) -> Self {
+    pub fn new(id: ShardId, track: Track, kinds: Kinds, sink: Sink) -> Self {
         let name = track.session().map_or("", |session| &session.id).into();
         Self {
             id,
             track,
             session: name,
-            topology,
+            kinds,
             sink,
-            names: HashSet::new(),
             queued: 0,
+            heard: false,
         }
     }
 
-    /// The sequence and the name of a dispatch; none of one that cannot be stored.
-    pub fn named(&mut self, head: &Head<'_>) -> Option<(u64, Arc<str>)> {
-        let named = head.s.zip(head.t.as_deref().filter(|name| is_name(name)));
-        let Some((seq, name)) = named else {
+    /// The sequence and the kind of a dispatch; none of one that cannot be stored.
+    pub fn known(&mut self, head: &Head<'_>) -> Option<(u64, Arc<Kind>)> {
+        let kind = head.t.as_deref().and_then(|name| self.kinds.of(name));
+        let known = head.s.zip(kind);
+        if known.is_none() {
             let shard = self.id;
             tracing::warn!(%shard, "a dispatch of shard {shard} has no sequence or no name");
-            return None;
-        };
-        Some((seq, self.name(name)))
+        }
+        known
     }
 
     /// Takes a dispatch.
-    pub fn dispatch(&mut self, (seq, name): (u64, Arc<str>), text: String, now: Instant) -> Take {
+    pub fn dispatch(&mut self, (seq, kind): (u64, Arc<Kind>), text: String, now: Instant) -> Take {
         let shard = self.id;
-        self.sink.gauge.event();
+        self.heard = true;
         let mut take = Take::Queued;
-        if &*name == "READY" {
+        if &*kind.name == "READY" {
             let Some(ready) = session::ready(text.as_bytes()) else {
                 tracing::error!(%shard, "a READY of shard {shard} names no session");
                 return Take::Dropped;
@@ -114,22 +111,21 @@ impl Intake {
                 Dispatch::Seen => return dropped("seen"),
                 Dispatch::Stray => return dropped("stray"),
             }
-            if &*name == "RESUMED" {
+            if &*kind.name == "RESUMED" {
                 count_session("resumed");
                 tracing::info!(%shard, seq, "shard {shard} has resumed");
             }
         }
-        if !self.topology.forwards(&name) {
+        if !kind.forwarded {
             return dropped("denied");
         }
-        let sheddable = self.sink.shed.iter().any(|shed| **shed == *name);
-        if self.sink.budget.admit(sheddable, clock::unix_ms) == Admission::Shed {
+        if self.sink.budget.admit(kind.sheddable, clock::unix_ms) == Admission::Shed {
             return dropped("shed");
         }
         self.queue(
             seq,
             Body::Event {
-                name,
+                kind,
                 payload: Bytes::from(text),
             },
             now,
@@ -145,7 +141,7 @@ impl Intake {
 
     /// Another choice of events.
     pub fn choose(&mut self, topology: Arc<Topology>) {
-        self.topology = topology;
+        self.kinds.choose(topology);
     }
 
     /// The session at the last sequence accepted.
@@ -153,9 +149,15 @@ impl Intake {
         self.track.session().cloned()
     }
 
-    /// True if everything accepted is stored or was dropped on purpose.
-    pub fn settled(&self) -> bool {
-        self.sink.gauge.progress.stored() == self.queued
+    /// The session at a sequence up to which everything is stored or was dropped on purpose.
+    pub fn point(&self) -> Option<Session> {
+        let session = self.session()?;
+        let progress = &self.sink.gauge.progress;
+        if progress.stored() == self.queued {
+            return Some(session);
+        }
+        let seq = progress.last()?.seq_in(&session.id)?;
+        Some(Session { seq, ..session })
     }
 
     /// True if the publisher has ended.
@@ -169,8 +171,11 @@ impl Intake {
     }
 
     /// Shows where the shard stands.
-    pub fn show(&self, state: ShardState) {
+    pub fn show(&mut self, state: ShardState) {
         self.sink.gauge.state(state);
+        if std::mem::take(&mut self.heard) {
+            self.sink.gauge.event();
+        }
     }
 
     fn announce(&mut self, lost: Option<Lost>) {
@@ -217,23 +222,6 @@ impl Intake {
             self.sink.budget.remove(bytes);
         }
     }
-
-    fn name(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.names.get(name) {
-            return Arc::clone(known);
-        }
-        let name: Arc<str> = name.into();
-        if self.names.len() < MAX_NAMES {
-            self.names.insert(Arc::clone(&name));
-        }
-        name
-    }
-}
-
-/// True for what can stand in a subject: anything else would be refused for ever.
-fn is_name(name: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    !name.is_empty() && name.bytes().all(word)
 }
 
 fn dropped(reason: &'static str) -> Take {

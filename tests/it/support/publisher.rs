@@ -21,7 +21,8 @@ use shardfleet::{
             refusals::Refusals,
             tend::{Ground, Tender},
         },
-        metrics::Meters,
+        kind::Kind,
+        metrics::{self, Meters},
     },
     lease::Held,
     subject::Names,
@@ -133,11 +134,18 @@ pub(crate) fn lease() -> (watch::Sender<Option<Held>>, watch::Receiver<Option<He
 /// An event of the session `<shard>`.
 pub(crate) fn event(shard: u32, seq: u64) -> Message {
     let payload = format!(r#"{{"t":"X","s":{seq},"op":0,"d":"{}"}}"#, "x".repeat(400));
-    let (name, payload) = ("X".into(), payload.into());
+    let kind = Arc::new(Kind {
+        name: "X".into(),
+        subject: format!("discord.{shard}.X").into(),
+        stored: metrics::stored("X"),
+        forwarded: true,
+        sheddable: false,
+    });
+    let payload = payload.into();
     Message {
         session: shard.to_string().into(),
         seq,
-        body: Body::Event { name, payload },
+        body: Body::Event { kind, payload },
         read_at: clock::now(),
     }
 }

@@ -128,6 +128,28 @@ async fn what_the_stream_forgot_after_its_ack_is_lost_unless_a_later_look_finds_
     assert_eq!(lagged.step(after(19)), Step::Publish { attempt, expected });
 }
 
+/// Replayed from before what is stored, and the stream so small that nothing is left of it.
+#[tokio::test(start_paused = true)]
+async fn what_is_known_already_goes_by_without_a_look() {
+    let mut flight = Flight::new(0);
+    for attempt in 1..=3 {
+        let expected = 0;
+        assert_eq!(flight.step(after(0)), Step::Publish { attempt, expected });
+        let known = Answer::Duplicate(format!("s:{attempt}"));
+        let step = flight.answered(attempt, known, after(0));
+        assert_eq!((step, flight.is_settled()), (Some(Step::Stored(1)), false));
+    }
+    flight.step(after(0));
+    let mut there = flight.clone();
+    flight.answered(4, Answer::Stored(70), after(0));
+    assert!(flight.is_settled());
+    // The last one known is there after all: its first ack was lost.
+    there.answered(4, Answer::Fenced, after(0));
+    let (attempt, expected) = (5, 60);
+    let step = saw(&mut there, &Last::Message(60, "s:3".into()), 1..=1);
+    assert_eq!(step, Step::Publish { attempt, expected });
+}
+
 /// A shard that stood at 9 and rode in a batch, where `last` was acknowledged.
 fn rode(last: Option<&str>) -> Flight {
     let mut flight = Flight::new(9);
