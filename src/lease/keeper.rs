@@ -62,7 +62,7 @@ impl Keeper {
         Self::start(owner, key, true)
     }
 
-    /// Bids once; what is lost is not bid for again.
+    /// Bids until it holds `key` or another does; what is lost is not bid for again.
     pub fn bid(owner: Owner, key: String) -> Self {
         Self::start(owner, key, false)
     }
