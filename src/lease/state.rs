@@ -336,6 +336,7 @@ mod tests {
             match state.step(now) {
                 Step::Renew { .. } => {
                     writes += 1;
+                    assert!(writes <= 240, "it never ends");
                     state.wrote(Outcome::Unknown, now);
                 }
                 Step::Look => state.saw(
@@ -350,7 +351,7 @@ mod tests {
             }
         }
         assert_eq!(now, at(57));
-        assert!((64..=240).contains(&writes), "{writes}");
+        assert!(writes >= 64, "{writes}");
     }
 
     #[test]
