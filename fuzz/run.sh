@@ -21,20 +21,25 @@ fi
 
 cd "$root"
 export CARGO_TARGET_DIR=$target/fuzz
-cargo +nightly fuzz build --dev
+# No sanitizer: what one finds takes unsafe code, which this crate forbids itself. Panics, overflows,
+# endless loops and memory without bound show without one. And not optimised: the build is what takes
+# long.
+how=(--dev --sanitizer none)
+cargo +nightly fuzz build "${how[@]}"
 for path in fuzz/fuzz_targets/*.rs; do
   name=$(basename "$path" .rs)
   # What is found new stays with the build; the seeds are only read.
   corpus=$target/fuzz/corpus/$name
   mkdir -p "$corpus"
   log=$target/fuzz/$name.log
-  if ! cargo +nightly fuzz run --dev "$name" "$corpus" "fuzz/seeds/$name" -- \
+  if ! cargo +nightly fuzz run "${how[@]}" "$name" "$corpus" "fuzz/seeds/$name" -- \
     -max_total_time="$each" -timeout=10 -rss_limit_mb=4096 -max_len=4096 -print_final_stats=1 >"$log" 2>&1; then
     tail -n 60 "$log"
     echo "FAILED: $name; what it broke on is in fuzz/artifacts/$name" >&2
     exit 1
   fi
   executed=$(grep -oE 'number_of_executed_units: *[0-9]+' "$log" | grep -oE '[0-9]+$')
-  [ "${executed:-0}" -gt 1000 ] || { tail -n 20 "$log"; echo "FAILED: $name ran ${executed:-0} times" >&2; exit 1; }
+  # The slowest, a whole configuration each time, does fifty a second on a busy machine.
+  [ "${executed:-0}" -gt $((each * 10)) ] || { tail -n 20 "$log"; echo "FAILED: $name ran ${executed:-0} times" >&2; exit 1; }
   echo "$name: $executed executions, nothing found"
 done

@@ -68,7 +68,7 @@ pub enum End {
     Fatal(ShardId, u16),
 }
 
-/// Bids once for a group and runs it until `stop`, the end of its lease, or a fatal close.
+/// Bids for a group and runs it until `stop`, the end of its lease, or a fatal close.
 /// `won` is told when the lease is in hand.
 pub async fn run(
     shared: Arc<Shared>,
@@ -86,8 +86,19 @@ pub async fn run(
     };
     let keeper = Keeper::bid(owner, subject::group_lease(layout.generation, group));
     let mut held = keeper.held();
-    let Ok(first) = held.wait_for(Option::is_some).await.map(|held| *held) else {
-        return End::NotWon;
+    let first = async {
+        held.wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|held| *held)
+    };
+    let first = tokio::select! {
+        first = first => first,
+        () = stop.cancelled() => {
+            // A bid lasts as long as NATS does not answer: that is no reason to stay.
+            keeper.release().await;
+            return End::NotWon;
+        }
     };
     let Some(first) = first else {
         return End::NotWon;

@@ -62,7 +62,7 @@ impl Keeper {
         Self::start(owner, key, true)
     }
 
-    /// Bids once; what is lost is not bid for again.
+    /// Bids until it holds `key` or another does; what is lost is not bid for again.
     pub fn bid(owner: Owner, key: String) -> Self {
         Self::start(owner, key, false)
     }
@@ -153,12 +153,12 @@ impl Run {
             Step::Renew { revision, write } => {
                 let epoch = state.held(clock::boottime()).map_or(0, |held| held.epoch.0);
                 let value = self.value(write, epoch);
-                let outcome = outcome(&self.owner.bucket.update(&self.key, value, revision).await);
-                if outcome == Outcome::Unknown {
-                    tracing::warn!(lease = self.key, "a renewal of {} is unanswered", self.key);
+                let result = self.owner.bucket.update(&self.key, value, revision).await;
+                if let Err(error @ KvError::Unknown(_)) = &result {
+                    tracing::warn!(lease = self.key, "a renewal of {}: {error}", self.key);
                     self.owner.broker.suspect().await;
                 }
-                state.wrote(outcome, clock::boottime());
+                state.wrote(outcome(&result), clock::boottime());
             }
             Step::Look => {
                 let found = match self.owner.bucket.get(&self.key).await {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::frame::{Command, parse};
 use super::limits::Rate;
 use super::refusal::Refusal;
+use crate::config::sim::SimOptions;
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -27,6 +28,18 @@ pub(super) struct Beats {
     pub(super) grace: Duration,
     /// What a late one closes with.
     pub(super) code: u16,
+}
+
+impl Beats {
+    /// As the options have it.
+    pub(super) fn of(options: &SimOptions) -> Self {
+        let interval = Duration::from_millis(options.heartbeat_interval_ms);
+        Self {
+            interval,
+            grace: interval.saturating_mul(options.heartbeat_grace) / 100,
+            code: options.late_heartbeat_code,
+        }
+    }
 }
 
 impl Connection {
@@ -112,6 +125,18 @@ mod tests {
 
     fn code(result: Result<Command, Refusal>) -> u16 {
         result.map_or_else(|refusal| refusal.code, |_| 0)
+    }
+
+    #[test]
+    fn the_longest_interval_and_grace_are_never_over() {
+        let options = SimOptions {
+            heartbeat_interval_ms: u64::MAX,
+            heartbeat_grace: u32::MAX,
+            ..SimOptions::default()
+        };
+        let start = crate::clock::now();
+        let connection = Connection::new(Beats::of(&options), start);
+        assert_eq!(connection.on_time(start), Ok(()));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::extract::ws::Message;
 use bytes::Bytes;
@@ -68,14 +67,7 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn new(hub: Arc<Hub>, request: Request, outbox: Outbox) -> Self {
-        let options = &hub.options;
-        let interval = Duration::from_millis(options.heartbeat_interval_ms);
-        let grace = interval * options.heartbeat_grace / 100;
-        let beats = Beats {
-            interval,
-            grace,
-            code: options.late_heartbeat_code,
-        };
+        let beats = Beats::of(&hub.options);
         Self {
             id: hub.connections.fetch_add(1, Ordering::Relaxed) + 1,
             connection: Connection::new(beats, clock::now()),

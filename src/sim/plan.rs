@@ -85,7 +85,9 @@ impl Plan {
     /// The step at `index` was carried out.
     pub(super) fn advance(&mut self, index: usize) {
         if let Some(step) = self.0.get_mut(index) {
-            step.at = step.every.map_or(Duration::MAX, |every| step.at + every);
+            let next = step.every.and_then(|every| step.at.checked_add(every));
+            // Never again.
+            step.at = next.unwrap_or(Duration::MAX);
         }
     }
 }
@@ -94,9 +96,13 @@ impl Plan {
 pub(super) async fn run(hub: Arc<Hub>, mut plan: Plan) {
     let start = clock::now();
     while let Some((at, index)) = plan.next() {
+        // Later than the clock can say is later than anybody waits.
+        let Some(due) = start.checked_add(at) else {
+            return;
+        };
         tokio::select! {
             () = hub.shutdown.cancelled() => return,
-            () = sleep_until(start + at) => {}
+            () = sleep_until(due) => {}
         }
         if let Some(step) = plan.0.get(index) {
             tracing::info!(?at, "the script: {:?}", step.act);
@@ -162,6 +168,23 @@ mod tests {
             plan.advance(index);
         }
         assert_eq!(order, [(1, 1), (3, 0), (3, 1), (5, 1)]);
+    }
+
+    #[test]
+    fn a_step_further_off_than_time_goes_is_never_reached() {
+        let long = format!("{}ms", u64::MAX);
+        let text = format!(
+            "[[step]]\nat = \"{long}\"\nevery = \"{long}\"\nevents_per_second = {}",
+            u32::MAX
+        );
+        let mut plan = Plan::parse(&text).unwrap();
+        let steps = std::iter::from_fn(|| {
+            let (_, index) = plan.next()?;
+            plan.advance(index);
+            Some(())
+        });
+        // A thousand of the longest spans are all that a length of time holds.
+        assert_eq!(steps.take(5000).count(), 1000);
     }
 
     #[test]

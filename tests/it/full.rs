@@ -1,6 +1,9 @@
-//! A stream that is full: it forgets its oldest, or refuses.
+//! A stream that is full: it forgets its oldest, or refuses. And a server that is full.
 
-use async_nats::jetstream::stream::DiscardPolicy;
+use async_nats::jetstream::{
+    message::PublishMessage,
+    stream::{Config, DiscardPolicy},
+};
 
 use crate::support::fleet::{
     Fleet,
@@ -62,4 +65,70 @@ async fn a_stream_that_refuses_is_waited_for() {
     fleet.resumed_since(&before, 4).await;
     fleet.flow(500).await;
     assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// The server itself has no room left, for anybody: neither events nor leases can be written. Its shards
+/// stop in time, and resume where the stream ends as soon as somebody made room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_is_waited_for() {
+    let start = Fleet::start().max_store(256 << 20);
+    let start = start.set("stream.max_bytes", "\"160MiB\"");
+    let mut fleet = start.events_per_second(200).await;
+    fleet.flow(400).await;
+    let before = fleet.discord.figures().await;
+    fill(&fleet).await;
+    fleet
+        .discord_sees("every shard has stopped", |figures| figures.connected == 0)
+        .await;
+    let stored = fleet.last_stored().await;
+    fleet.flow(400).await;
+    assert_eq!(
+        fleet.last_stored().await,
+        stored,
+        "there was room after all"
+    );
+
+    let log = fleet.log("gateway-0");
+    let refused = log
+        .lines()
+        .filter(|line| line.contains("the stream refuses"));
+    let refused: Vec<_> = refused.collect();
+    assert!(
+        (1..20).contains(&refused.len()),
+        "said {} times",
+        refused.len()
+    );
+    let renewal = log.lines().find(|line| line.contains("a renewal of group"));
+    for line in [refused[0], renewal.unwrap()] {
+        assert!(line.contains("insufficient resources"), "{line}");
+    }
+
+    fleet.broker.jetstream.delete_stream(OTHER).await.unwrap();
+    fleet.resumed_since(&before, 4).await;
+    fleet.flow(400).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// A stream that has nothing to do with the fleet.
+const OTHER: &str = "SOMEBODY-ELSES";
+
+/// Stores until the server has no room even for a word.
+async fn fill(fleet: &Fleet) {
+    let jetstream = &fleet.broker.jetstream;
+    let other = Config {
+        name: OTHER.to_owned(),
+        subjects: vec!["somebody-elses".to_owned()],
+        ..Config::default()
+    };
+    jetstream.create_stream(other).await.unwrap();
+    for size in [1 << 20, 1 << 10, 1] {
+        for taken in 0.. {
+            assert!(taken < 1024, "it takes everything");
+            let message = PublishMessage::build().payload(vec![0; size].into());
+            let sent = jetstream.send_publish("somebody-elses", message).await;
+            if sent.unwrap().await.is_err() {
+                break;
+            }
+        }
+    }
 }

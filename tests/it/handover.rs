@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::fleet::Fleet;
+use crate::support::fleet::{
+    Fleet,
+    wait::{LIMIT, eventually},
+};
 
 /// Exit code 0; the survivor resumes every shard, without one IDENTIFY.
 #[tokio::test(flavor = "multi_thread")]
@@ -31,6 +34,30 @@ async fn a_stopped_gateways_leases_are_free_at_once() {
     fleet.resumed_since(&before, 4).await;
     fleet.flow(200).await;
     assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// NATS stands still, and a bid for the group of a dead process hangs: that is no reason to stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_bids_in_vain_ends_when_it_is_asked_to() {
+    let mut fleet = Fleet::start().group_size(4).await;
+    let spare = fleet.start_gateway().await;
+    let name = format!("gateway-{spare}");
+    fleet
+        .wait_until("a second gateway is there", LIMIT, |state| {
+            let mut processes = state.fleet.processes.iter();
+            processes.any(|status| status.process == name && status.gateway.is_some())
+        })
+        .await;
+    fleet.kill_gateway(0);
+    fleet.nats.node(0).pause();
+    // It holds nothing: only what becomes of a bid can make its lane leave a server.
+    let left = format!("{name}-lane-0 has lost its connection");
+    eventually("the bid is not answered", LIMIT, async || {
+        fleet.log(&name).contains(&left).then_some(())
+    })
+    .await;
+    assert_eq!(fleet.stop_gateway(spare).await, Some(0));
+    fleet.nats.node(0).resume();
 }
 
 /// An upgrade: every process is stopped and started in its turn. Not one IDENTIFY, and no shard is

@@ -25,6 +25,7 @@ pub(crate) struct Plan {
     pub(super) longer: u64,
     pub(crate) max_concurrency: u32,
     pub(crate) max_payload: u32,
+    pub(crate) max_store: Option<u32>,
     pub(crate) flags: Vec<String>,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) denied: Vec<String>,
@@ -48,6 +49,7 @@ impl Default for Plan {
             // As many as any test has shards: a cold start is one round of IDENTIFYs.
             max_concurrency: 16,
             max_payload: 8 << 20,
+            max_store: None,
             flags: Vec::new(),
             settings: Vec::new(),
             denied: Vec::new(),
@@ -109,6 +111,12 @@ impl Plan {
     /// The largest message that NATS takes, in bytes.
     pub(crate) fn max_payload(mut self, bytes: u32) -> Self {
         self.max_payload = bytes;
+        self
+    }
+
+    /// The most that NATS stores, in bytes, of all streams together.
+    pub(crate) fn max_store(mut self, bytes: u32) -> Self {
+        self.max_store = Some(bytes);
         self
     }
 

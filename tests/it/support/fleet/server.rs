@@ -172,9 +172,11 @@ impl Node {
             self.folder.join("store").join(name)
         };
         let (payload, store) = (plan.max_payload, store.display());
+        let most = plan.max_store;
+        let most = most.map_or_else(String::new, |bytes| format!(", max_file_store: {bytes}"));
         let mut text = format!(
             "server_name: {name}\nlisten: \"{address}\"\nhttp: \"{monitor}\"\n\
-             max_payload: {payload}\njetstream {{ store_dir: \"{store}\" }}\n\
+             max_payload: {payload}\njetstream {{ store_dir: \"{store}\"{most} }}\n\
              lame_duck_grace_period: \"10s\"\nlame_duck_duration: \"30s\"\n"
         );
         if routes.len() > 1 {
