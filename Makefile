@@ -11,7 +11,7 @@ export NATS_SERVER := $(CURDIR)/.tools/bin/nats-server
 
 .PHONY: help
 help: ## Tells what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 .PHONY: demo
 demo: tools ## Builds a release and shows a fleet survive the loss of its parts
@@ -67,6 +67,14 @@ bench: tools ## Measures the event path beside contenders; writes docs/PERFORMAN
 .PHONY: bench-quick
 bench-quick: tools ## The same in three minutes, once each, nothing written
 	cargo bench --locked --bench path -- --quick
+
+.PHONY: bench-instructions
+bench-instructions: tools ## The instructions of an event under callgrind, and where they go; needs valgrind
+	cargo bench --locked --features valgrind --bench path -- --instructions --profile $(TARGET)/callgrind
+
+.PHONY: gate
+gate: ## Fails where an event or a round of grants takes more instructions than expected: UPDATE=1 to renew
+	@tests/extra/50-instructions.sh
 
 .PHONY: bench-sim
 bench-sim: ## How much one simulator can send: make bench-sim SHARDS=1024 FLAGS=--pre-encoded

@@ -15,14 +15,18 @@
 )]
 
 mod blob;
+mod callgrind;
 mod contender;
+mod crew;
 mod generator;
+mod instructions;
 mod latency;
 mod measure;
 mod payloads;
 mod plan;
 mod plot;
 mod process;
+mod profile;
 mod report;
 mod stage;
 

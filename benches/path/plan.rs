@@ -7,7 +7,9 @@ use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
 use crate::{
     blob::Blob,
+    callgrind,
     contender::Kind,
+    instructions,
     measure::{self, Sample},
     report,
     stage::{Setting, Who},
@@ -24,9 +26,15 @@ pub(crate) struct Plan {
     /// One repetition of the comparison at 16 shards, in under three minutes
     #[arg(long)]
     quick: bool,
-    /// Repetitions; every one runs all rows, shuffled
-    #[arg(long, default_value_t = 5)]
-    repetitions: usize,
+    /// Repetitions; every one runs all rows, shuffled [default: 5, of instructions 1]
+    #[arg(long)]
+    repetitions: Option<usize>,
+    /// Counts instructions under callgrind instead of time; needs valgrind
+    #[arg(long)]
+    instructions: bool,
+    /// Keeps callgrind's profiles in this folder and tells the most expensive functions
+    #[arg(long, requires = "instructions")]
+    profile: Option<PathBuf>,
     /// Only rows whose name holds this
     #[arg(long)]
     only: Option<String>,
@@ -55,6 +63,7 @@ const fn row(name: &'static str, who: Who, shards: u32, events: usize) -> Row {
         gather: 0,
         pace: None,
         partitions: 1,
+        counted: false,
     };
     Row {
         name,
@@ -70,6 +79,7 @@ const fn paced(name: &'static str, who: Who, gather: u64) -> Row {
         gather,
         pace: Some(PACE),
         partitions: 1,
+        counted: false,
     };
     Row {
         name,
@@ -95,6 +105,8 @@ const FLEET: Who = Who::Fleet { lanes: 1 };
 
 /// What `--quick` leaves.
 const QUICK: usize = 10;
+/// What `--instructions` leaves.
+const COUNTED: usize = 9;
 
 /// Every row.
 pub(crate) const ROWS: &[Row] = &[
@@ -142,22 +154,47 @@ pub(crate) const ROWS: &[Row] = &[
 impl Plan {
     /// Runs, prints, writes.
     pub(crate) async fn run(&self) {
-        let rows = if self.quick { &ROWS[..QUICK] } else { ROWS };
+        if self.instructions
+            && let Some(what) = callgrind::missing()
+        {
+            panic!("{what}");
+        }
+        let rows = if self.instructions {
+            &ROWS[..COUNTED]
+        } else if self.quick {
+            &ROWS[..QUICK]
+        } else {
+            ROWS
+        };
         let chosen = |row: &&Row| {
             self.only
                 .as_ref()
                 .is_none_or(|only| row.name.contains(only.as_str()))
         };
         let rows: Vec<Row> = rows.iter().filter(chosen).copied().collect();
-        let repetitions = if self.quick { 1 } else { self.repetitions };
-        let needed = rows.iter().map(|row| row.events.0 + row.events.1).max();
-        let blob = Arc::new(Blob::new(needed.unwrap_or(0)));
+        let once = self.quick || self.instructions;
+        let repetitions = self.repetitions.unwrap_or(if once { 1 } else { 5 });
+        let needed = if self.instructions {
+            instructions::EVENTS
+        } else {
+            let needed = rows.iter().map(|row| row.events.0 + row.events.1).max();
+            needed.unwrap_or(0)
+        };
+        let blob = Arc::new(Blob::new(needed));
         eprintln!(
             "{} events encoded: {} MB of payloads in {} MB of frames",
             blob.len(),
             blob.raw(0, blob.len()) >> 20,
             blob.bytes.len() >> 20
         );
+        if self.instructions {
+            let profiles = self.profile.as_deref();
+            println!(
+                "{}",
+                instructions::run(&rows, repetitions, &blob, profiles).await
+            );
+            return;
+        }
         let mut samples: HashMap<&str, Vec<Sample>> = HashMap::new();
         let mut rng = SmallRng::seed_from_u64(1);
         for repetition in 1..=repetitions {

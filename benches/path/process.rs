@@ -1,6 +1,7 @@
 //! A process under test: pinned to one core, its costs read from `/proc`.
 
 use std::{
+    ffi::OsString,
     fs,
     path::Path,
     process::{Child, Command, Stdio},
@@ -8,8 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::callgrind;
+
 /// The core of the process under test; everything else has the others.
 const CORE: &str = "0";
+
+/// Where a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    /// Beside the process under test.
+    Beside,
+    /// Under test: alone on its core.
+    Core,
+    /// Under test, and under callgrind, which leaves this file and others beside it.
+    Callgrind(&'a Path),
+}
 
 /// A process; ends with its value.
 pub(crate) struct Process {
@@ -27,21 +41,26 @@ pub(crate) struct Cost {
 }
 
 impl Process {
-    /// Starts `program`; pinned: alone on its core.
+    /// Starts `program`.
     pub(crate) fn start(
         program: &Path,
         arguments: &[String],
         variables: &[(&str, String)],
-        pinned: bool,
+        place: Place<'_>,
     ) -> Self {
-        let mut command = if pinned && cores() > 1 {
-            let mut command = Command::new("taskset");
-            command.args(["-c", CORE]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        command.args(arguments).envs(variables.iter().cloned());
+        let mut through: Vec<OsString> = Vec::new();
+        if place != Place::Beside && cores() > 1 {
+            through.extend(["taskset", "-c", CORE].map(OsString::from));
+        }
+        let mut limit = Duration::from_secs(10);
+        if let Place::Callgrind(out) = place {
+            through.extend(callgrind::command(out));
+            limit *= 6;
+        }
+        through.push(program.into());
+        let mut command = Command::new(&through[0]);
+        command.args(&through[1..]).args(arguments);
+        command.envs(variables.iter().cloned());
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -52,15 +71,17 @@ impl Process {
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-        Self {
-            child,
-            limit: Duration::from_secs(10),
-        }
+        Self { child, limit }
     }
 
     /// Its pipes.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// False once it has ended.

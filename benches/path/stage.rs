@@ -12,13 +12,17 @@ use tempfile::TempDir;
 
 use crate::{
     blob::Blob,
+    callgrind::Callgrind,
     contender::Kind,
+    crew::{configuration, contender, nats, role, wait},
     generator::{Generator, Order},
-    process::{Cost, Process},
+    process::{Cost, Place, Process},
 };
 
 /// Longer than any step takes.
-const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
+/// The same of a process under callgrind.
+const COUNTED_LIMIT: Duration = Duration::from_secs(600);
 
 /// Who is under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +44,19 @@ pub(crate) struct Setting {
     pub(crate) pace: Option<u32>,
     /// Streams.
     pub(crate) partitions: u32,
+    /// Under callgrind.
+    pub(crate) counted: bool,
+}
+
+impl Setting {
+    fn limit(self) -> Duration {
+        if self.counted { COUNTED_LIMIT } else { LIMIT }
+    }
+
+    /// Between two looks at how far it is. Asking a contender costs it instructions.
+    fn every(self) -> Duration {
+        Duration::from_millis(if self.counted { 250 } else { 5 })
+    }
 }
 
 /// A stage with everybody ready.
@@ -55,7 +72,7 @@ pub(crate) struct Stage {
     // In this order: the processes go before the folder.
     _coordinator: Option<Process>,
     nats: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What a leg of the way cost.
@@ -77,13 +94,19 @@ impl Stage {
         let jetstream = jetstream::new(client.clone());
         let generator = Generator::start(Arc::clone(blob), setting.shards, timed).await;
         let mut coordinator = None;
+        let out = callgrind_file(folder.path());
+        let place = if setting.counted {
+            Place::Callgrind(&out)
+        } else {
+            Place::Core
+        };
         let mut under_test = match setting.who {
             Who::Fleet { lanes } => {
                 let configuration = configuration(setting, lanes, &url, &generator);
                 std::fs::write(folder.path().join("config.toml"), configuration)
                     .expect("disk has room");
-                coordinator = Some(role("coordinator", folder.path(), false));
-                role("gateway", folder.path(), true)
+                coordinator = Some(role("coordinator", folder.path(), Place::Beside));
+                role("gateway", folder.path(), place)
             }
             Who::Contender(kind) => {
                 if kind == Kind::Peer {
@@ -98,14 +121,14 @@ impl Stage {
                         .await
                         .expect("JetStream is on");
                 }
-                contender(kind, setting, &url, &generator)
+                contender(kind, setting, &url, &generator, place)
             }
         };
         let answers = match setting.who {
             Who::Fleet { .. } => None,
             Who::Contender(_) => under_test.child().stdout.take().map(BufReader::new),
         };
-        wait("every shard is ready", || {
+        wait("every shard is ready", setting.limit(), || {
             assert!(
                 under_test.lives(),
                 "{:?} ended: BENCH_LOUD=1 shows why",
@@ -124,7 +147,7 @@ impl Stage {
             at: 0,
             _coordinator: coordinator,
             nats,
-            _folder: folder,
+            folder,
         };
         stage.done().await;
         stage
@@ -150,6 +173,12 @@ impl Stage {
         }
     }
 
+    /// The way to the callgrind of the process under test, which must be counted.
+    pub(crate) fn callgrind(&self) -> Callgrind {
+        assert!(self.setting.counted, "it runs without callgrind");
+        Callgrind::of(self.under_test.id(), callgrind_file(self.folder.path()))
+    }
+
     /// Memory in use.
     pub(crate) fn rss(&self) -> u64 {
         self.under_test.rss()
@@ -159,9 +188,10 @@ impl Stage {
     async fn done(&mut self) {
         let shards = u64::from(self.setting.shards);
         let sent = self.at as u64 * shards;
+        let limit = self.setting.limit();
         // A READY each is stored too.
         let wanted = sent + shards;
-        let until = Instant::now() + LIMIT;
+        let until = Instant::now() + limit;
         loop {
             let stored = self.stored().await;
             assert!(
@@ -173,11 +203,11 @@ impl Stage {
             }
             assert!(
                 Instant::now() < until,
-                "{stored} stored of {wanted} after {LIMIT:?}, {} sent: {:?}",
+                "{stored} stored of {wanted} after {limit:?}, {} sent: {:?}",
                 self.generator.sent(),
                 self.setting
             );
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(self.setting.every()).await;
         }
     }
 
@@ -217,82 +247,6 @@ impl Stage {
     }
 }
 
-/// Asks until it holds.
-async fn wait(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + LIMIT;
-    while !holds() {
-        assert!(Instant::now() < until, "not within {LIMIT:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-async fn nats(folder: &Path) -> (Process, String) {
-    let program = shardfleet::broker::server::find().expect("run `make tools` first");
-    let config = folder.join("nats.conf");
-    let store = folder.display();
-    let text = format!(
-        "listen: \"127.0.0.1:-1\"\nports_file_dir: \"{store}\"\nmax_payload: 8MB\n\
-         jetstream {{ store_dir: \"{store}\" }}\n"
-    );
-    std::fs::write(&config, text).expect("disk has room");
-    let arguments = ["-c".to_owned(), config.display().to_string()];
-    let mut nats = Process::start(&program, &arguments, &[], false);
-    let ports = folder.join(format!("nats-server_{}.ports", nats.child().id()));
-    wait("nats-server has opened its port", || ports.exists()).await;
-    let until = Instant::now() + LIMIT;
-    loop {
-        let text = std::fs::read(&ports).unwrap_or_default();
-        let ports: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-        if let Some(url) = ports["nats"][0].as_str() {
-            return (nats, url.to_owned());
-        }
-        assert!(Instant::now() < until, "nats-server names no port");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-fn configuration(setting: Setting, lanes: u32, nats: &str, generator: &Generator) -> String {
-    let Setting {
-        shards,
-        gather,
-        partitions,
-        ..
-    } = setting;
-    // As many groups as partitions and lanes need to share the shards evenly.
-    let group_size = (shards / partitions.max(lanes)).clamp(1, 16);
-    let groups = shards.div_ceil(group_size);
-    format!(
-        "fleet.shards = {shards}\nfleet.group_size = {group_size}\nnats.url = \"{nats}\"\n\
-         discord.api = \"http://{}/api/v10\"\ndiscord.intents = [\"GUILDS\"]\n\
-         gateway.lanes = {lanes}\ngateway.gather = \"{}ms\"\ngateway.max_groups = {groups}\n\
-         stream.partitions = {partitions}\nweb.listen = \"127.0.0.1:0\"\nlog.level = \"warn\"\n",
-        generator.address,
-        gather / 1000
-    )
-}
-
-fn role(role: &str, folder: &Path, pinned: bool) -> Process {
-    let program = PathBuf::from(env!("CARGO_BIN_EXE_shardfleet"));
-    let config = folder.join("config.toml").display().to_string();
-    let arguments = [role.to_owned(), "--config".to_owned(), config];
-    let variables = [("DISCORD_TOKEN", "bench".to_owned())];
-    Process::start(&program, &arguments, &variables, pinned)
-}
-
-fn contender(kind: Kind, setting: Setting, nats: &str, generator: &Generator) -> Process {
-    let program = std::env::current_exe().expect("this program has a name");
-    let kind = match kind {
-        Kind::Drain => "drain",
-        Kind::Publish => "publish",
-        Kind::Peer => "peer",
-    };
-    let arguments = [
-        "contender".to_owned(),
-        kind.to_owned(),
-        format!("--gateway=ws://{}", generator.address),
-        format!("--nats={nats}"),
-        format!("--shards={}", setting.shards),
-        format!("--gather={}", setting.gather),
-    ];
-    Process::start(&program, &arguments, &[], true)
+fn callgrind_file(folder: &Path) -> PathBuf {
+    folder.join("callgrind.out")
 }
