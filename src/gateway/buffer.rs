@@ -12,6 +12,9 @@ use std::sync::{
 const SHED_ABOVE: u64 = 80;
 /// An ack younger than this shows that NATS is there.
 const ACKS_COUNT_FOR_MS: u64 = 3_000;
+/// With more messages waiting than this, and NATS there, reading slows down: more would wait no shorter,
+/// and would be out of every cache by the time they go.
+const BACKLOG: u64 = 4096;
 /// A parked shard comes back once less than this share of the limit waits, in percent.
 const RETURN_BELOW: u64 = 25;
 
@@ -73,10 +76,13 @@ impl Budget {
 
     /// Whether to read on at `now_ms` since the epoch.
     pub fn reading(&self, now_ms: u64) -> Reading {
+        if !self.is_full() && !self.has_backlog() {
+            return Reading::Freely;
+        }
         match (self.is_full(), self.answers(now_ms)) {
-            (false, _) => Reading::Freely,
-            (true, true) => Reading::Slowly,
+            (_, true) => Reading::Slowly,
             (true, false) => Reading::Park,
+            (false, false) => Reading::Freely,
         }
     }
 
@@ -84,6 +90,11 @@ impl Budget {
     fn answers(&self, now_ms: u64) -> bool {
         let acked_ms = self.acked_ms.load(Ordering::Relaxed);
         now_ms.saturating_sub(acked_ms) < ACKS_COUNT_FOR_MS
+    }
+
+    /// True if enough waits to keep the stream busy.
+    pub fn has_backlog(&self) -> bool {
+        self.messages.load(Ordering::Relaxed) > BACKLOG
     }
 
     /// True if no more should be read.
@@ -179,6 +190,18 @@ mod tests {
         assert!(!budget.has_room());
         budget.remove(51);
         assert!(budget.has_room());
+    }
+
+    #[test]
+    fn reads_slowly_behind_a_backlog_while_nats_answers() {
+        let budget = Budget::new(1 << 30);
+        budget.acked(10_000);
+        (0..=BACKLOG).for_each(|_| budget.add(1));
+        let (soon, late) = (10_000, 10_000 + ACKS_COUNT_FOR_MS);
+        assert_eq!(budget.reading(soon), Reading::Slowly);
+        assert_eq!(budget.reading(late), Reading::Freely, "there is room");
+        budget.left(1);
+        assert_eq!(budget.reading(soon), Reading::Freely);
     }
 
     #[test]

@@ -249,7 +249,8 @@ impl Run {
             let goes_on = self.mode == Mode::Running
                 && !self.shard.stop.is_cancelled()
                 && clock::now() >= self.pace.open_from()
-                && !self.intake.budget().is_full();
+                && !self.intake.budget().is_full()
+                && !self.intake.budget().has_backlog();
             let socket = self.socket.as_mut().filter(|_| goes_on)?;
             polled = socket.poll_once(&self.shard.held).await?;
             self.shard.asking.after_poll();

@@ -20,6 +20,8 @@ use crate::{clock, lease::Held};
 pub struct Socket {
     shard: Shard<Slot>,
     state: ShardState,
+    /// The last poll found nothing, and wakes whoever polled.
+    drained: bool,
 }
 
 /// What a poll brought.
@@ -53,7 +55,11 @@ impl Socket {
         builder = builder.proxy_url(trimmed(gateway_url));
         let shard = Shard::with_config(id, builder.build());
         let state = shard.state();
-        Self { shard, state }
+        Self {
+            shard,
+            state,
+            drained: false,
+        }
     }
 
     /// Polls until something happens, and looks at the lease before every poll: one poll of a
@@ -61,6 +67,10 @@ impl Socket {
     pub async fn next(&mut self, held: &watch::Receiver<Option<Held>>) -> Polled {
         poll_fn(|cx| {
             if valid(held) {
+                // Polled a moment ago by the same task, which it wakes: to ask again would cost as much.
+                if std::mem::take(&mut self.drained) {
+                    return Poll::Pending;
+                }
                 self.poll(cx)
             } else {
                 Poll::Ready(Polled::Unleased)
@@ -73,7 +83,10 @@ impl Socket {
     pub async fn poll_once(&mut self, held: &watch::Receiver<Option<Held>>) -> Option<Polled> {
         poll_fn(|cx| match valid(held).then(|| self.poll(cx)) {
             Some(Poll::Ready(polled)) => Poll::Ready(Some(polled)),
-            Some(Poll::Pending) => Poll::Ready(None),
+            Some(Poll::Pending) => {
+                self.drained = true;
+                Poll::Ready(None)
+            }
             None => Poll::Ready(Some(Polled::Unleased)),
         })
         .await
@@ -113,6 +126,7 @@ impl Socket {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
+        self.drained = false;
         match Pin::new(&mut self.shard).poll_next(cx) {
             Poll::Ready(Some(item)) => {
                 self.state = self.shard.state();

@@ -42,7 +42,8 @@ impl Run {
         None
     }
 
-    /// A full buffer: read slowly while NATS answers, park while it does not.
+    /// A full buffer, or a backlog: read slowly while NATS answers. Park where it does not, and there is no
+    /// room.
     pub(super) fn make_room(&mut self, now: Instant) {
         match (self.mode, self.intake.budget().reading(clock::unix_ms())) {
             (Mode::Running, Reading::Freely) => self.poll_from = now,
