@@ -33,7 +33,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use twilight_gateway::ConfigBuilder;
 
-use self::{buffer::Budget, gauge::Gauges, group::Shared, lane::Lane, supervisor::Supervisor};
+use self::{
+    buffer::Budget, command::near::Near, gauge::Gauges, group::Shared, lane::Lane,
+    supervisor::Supervisor,
+};
 use crate::{
     broker::{Broker, bucket::Bucket, provision},
     clock,
@@ -75,6 +78,7 @@ pub async fn run(
         budget: Budget::new(config.gateway.buffer.0),
         shed: config.gateway.shed.0.clone().into(),
         gauges: Gauges::default(),
+        near: Near::default(),
         partitions: config.stream.partitions.0,
         ttl: config.lease.ttl.0,
     });
@@ -88,7 +92,8 @@ pub async fn run(
     // Ends with the supervisor, not with the order to drain.
     let gathering = CancellationToken::new();
     let roster = Roster::gather(&broker, gathering.clone()).await?;
-    command::route::route(broker.clone(), topology.clone(), gathering.clone()).await?;
+    let near = shared.near.clone();
+    command::route::route(broker.clone(), topology.clone(), near, gathering.clone()).await?;
     let leases = Bucket::open(&broker, &names.lease_bucket()).await?;
     let asked = CancellationToken::new();
     drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;

@@ -1,10 +1,11 @@
-//! Commands of workers, for one shard: taken from NATS, checked, queued, answered.
+//! Commands of workers, for one shard: taken from NATS or from this process's own router, checked, queued, answered.
 //!
 //! The shard's own loop owns it and sends: a command goes out only while there is a session, one at a
 //! time, and is answered once it is on the socket. Nothing waits for a session, so that nothing is
 //! sent twice after a reconnect, or late.
 
 pub mod limits;
+pub mod near;
 pub mod route;
 
 use std::{collections::VecDeque, time::Duration};
@@ -16,7 +17,10 @@ use metrics::counter;
 use tokio::task::unconstrained;
 use twilight_model::gateway::Intents;
 
-use self::limits::Limits;
+use self::{
+    limits::Limits,
+    near::{Listed, Near},
+};
 use super::metrics as table;
 use crate::{
     broker::Broker,
@@ -47,6 +51,7 @@ pub struct Commands {
     /// Without it Discord refuses who asks for all members, and may refuse the bot.
     may_list_members: bool,
     asks: Subscriber,
+    near: Listed,
     urgent: VecDeque<Asked>,
     patient: VecDeque<Asked>,
     limits: Limits,
@@ -78,6 +83,7 @@ impl Commands {
         shard: ShardId,
         shards: u32,
         intents: Intents,
+        near: &Near,
     ) -> Result<Self> {
         let asks = broker.client.subscribe(broker.names.command(shard)).await?;
         Ok(Self {
@@ -86,6 +92,7 @@ impl Commands {
             shards,
             may_list_members: intents.contains(Intents::GUILD_MEMBERS),
             asks,
+            near: near.list(shard),
             urgent: VecDeque::new(),
             patient: VecDeque::new(),
             limits: Limits::default(),
@@ -95,7 +102,11 @@ impl Commands {
 
     /// Waits for a command.
     pub async fn heard(&mut self) {
-        match self.asks.next().await {
+        let message = tokio::select! {
+            message = self.near.next() => message,
+            message = self.asks.next() => message,
+        };
+        match message {
             Some(message) => self.take(message),
             None => std::future::pending().await,
         }
@@ -104,10 +115,12 @@ impl Commands {
     /// Takes what has come, without waiting.
     pub fn gather(&mut self) {
         for _ in 0..BURST {
-            match self.asks.next().now_or_never() {
-                Some(Some(message)) => self.take(message),
-                _ => return,
-            }
+            let message = self.near.take();
+            let Some(message) = message.or_else(|| self.asks.next().now_or_never().flatten())
+            else {
+                return;
+            };
+            self.take(message);
         }
     }
 
@@ -234,6 +247,16 @@ impl Commands {
         }
     }
 
+    /// What this process's router handed over and nobody has taken: only the shard can answer it.
+    fn turn_away(&mut self) {
+        self.near.close();
+        while let Some(message) = self.near.take() {
+            let refused = Refused::new(Reason::NoSession, "the shard ends here at this moment");
+            let refused = Reply::Refused(refused.retry_after(Duration::from_secs(1)));
+            self.answer(message.reply.as_ref(), "other", &refused);
+        }
+    }
+
     fn refuse(&self, asked: &Asked, refused: Refused) {
         let op = asked.command.op.as_str();
         self.answer(asked.reply.as_ref(), op, &Reply::Refused(refused));
@@ -251,5 +274,12 @@ impl Commands {
             // Many answers in one poll of the task would use up its budget, and then be lost.
             _ = unconstrained(said).now_or_never();
         }
+    }
+}
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.turn_away();
+        self.no_session();
     }
 }

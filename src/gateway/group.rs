@@ -17,7 +17,7 @@ use self::open::{Open, Shown};
 use super::{
     ask::Asking,
     buffer::Budget,
-    command::Commands,
+    command::{Commands, near::Near},
     forward::{self, GroupBatch, Outlet, Publisher, Told, tend::Tender},
     gauge::Gauges,
     lane::Tools,
@@ -49,6 +49,8 @@ pub struct Shared {
     pub shed: Arc<[String]>,
     /// What shards show.
     pub gauges: Gauges,
+    /// Shards that run here, for commands.
+    pub near: Near,
     /// Streams.
     pub partitions: u32,
     /// The lease time.
@@ -246,9 +248,15 @@ impl Stay {
         let asking = Asking::open(&tools.broker, id, shards, process)
             .await
             .context("cannot ask for leave")?;
-        let commands = Commands::open(&tools.broker, id, shards, shared.twilight.intents())
-            .await
-            .context("cannot listen for commands")?;
+        let commands = Commands::open(
+            &tools.broker,
+            id,
+            shards,
+            shared.twilight.intents(),
+            &shared.near,
+        )
+        .await
+        .context("cannot listen for commands")?;
 
         let gauge = shared.gauges.add(id);
         let (queue, waiting) = mpsc::unbounded_channel();

@@ -58,6 +58,8 @@ const PURE: &[&str] = &[
     "gateway/peek.rs",
     "gateway/buffer.rs",
     "gateway/command/limits.rs",
+    "gateway/forward/flight.rs",
+    "gateway/forward/ingest.rs",
     "gateway/reach.rs",
     "gateway/holders.rs",
     "coordinator/buckets.rs",

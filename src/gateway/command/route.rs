@@ -1,7 +1,8 @@
 //! `fleet.<name>.command`: passes a command on to the shard of its guild, a presence to every shard.
 //!
-//! Every gateway listens in one queue group; whichever hears a command passes it on by way of NATS and
-//! brings the answer back. So it need not be the owner, nor know who is.
+//! Every gateway listens in one queue group. Whichever hears a command hands it to the shard where it runs
+//! that itself, and the shard answers; otherwise it passes it on by way of NATS and brings the answer back.
+//! So it need not be the owner, nor know who is.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::near::Near;
 use crate::{
     broker::Broker,
     fleet::ShardId,
@@ -36,6 +38,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub async fn route(
     broker: Broker,
     topology: watch::Receiver<Arc<Topology>>,
+    near: Near,
     closed: CancellationToken,
 ) -> Result<()> {
     let subject = broker.names.commands();
@@ -49,9 +52,19 @@ pub async fn route(
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
                 return;
             };
-            let (broker, shards) = (broker.clone(), topology.borrow().layout.shards);
+            let shards = topology.borrow().layout.shards;
+            let command =
+                Command::parse(&message.payload).and_then(|command| command.shard(shards));
+            let message = match &command {
+                Ok(Some(shard)) => match near.pass(*shard, message) {
+                    Some(message) => message,
+                    None => continue,
+                },
+                _ => message,
+            };
+            let broker = broker.clone();
             tokio::spawn(async move {
-                answer(&broker, shards, message).await;
+                answer(&broker, shards, command, message).await;
                 drop(place);
             });
         }
@@ -59,8 +72,13 @@ pub async fn route(
     Ok(())
 }
 
-async fn answer(broker: &Broker, shards: u32, message: Message) {
-    let reply = match Command::parse(&message.payload).and_then(|command| command.shard(shards)) {
+async fn answer(
+    broker: &Broker,
+    shards: u32,
+    command: Result<Option<ShardId>, Refused>,
+    message: Message,
+) {
+    let reply = match command {
         Err(refused) => Reply::Refused(refused),
         Ok(Some(shard)) => pass_on(broker, shard, &message).await,
         Ok(None) => {

@@ -1,0 +1,123 @@
+//! The shards that this process runs: a command for one of them need not take the way by NATS.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_nats::Message;
+use tokio::sync::mpsc;
+
+use crate::fleet::ShardId;
+
+/// Commands on their way to one shard; more go by NATS.
+const MOST: usize = 256;
+
+/// Who listens here.
+#[derive(Clone, Default)]
+pub struct Near(Arc<Mutex<HashMap<ShardId, mpsc::Sender<Message>>>>);
+
+/// A shard's own end; it is listed until this is dropped.
+pub struct Listed {
+    near: Near,
+    shard: ShardId,
+    asks: mpsc::Receiver<Message>,
+}
+
+impl Near {
+    /// Lists a shard, in place of who was listed for it.
+    pub fn list(&self, shard: ShardId) -> Listed {
+        let (sender, asks) = mpsc::channel(MOST);
+        self.lock().insert(shard, sender);
+        Listed {
+            near: self.clone(),
+            shard,
+            asks,
+        }
+    }
+
+    /// Hands a command over, to be answered by the shard; or back, where it does not run here.
+    pub fn pass(&self, shard: ShardId, message: Message) -> Option<Message> {
+        let Some(sender) = self.lock().get(&shard).cloned() else {
+            return Some(message);
+        };
+        sender.try_send(message).err().map(|error| match error {
+            mpsc::error::TrySendError::Full(message)
+            | mpsc::error::TrySendError::Closed(message) => message,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ShardId, mpsc::Sender<Message>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listed {
+    /// Waits for a command.
+    pub async fn next(&mut self) -> Option<Message> {
+        self.asks.recv().await
+    }
+
+    /// One that is there.
+    pub fn take(&mut self) -> Option<Message> {
+        self.asks.try_recv().ok()
+    }
+
+    /// Hears no more: what is still to be taken is the last.
+    pub fn close(&mut self) {
+        self.asks.close();
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut listed = self.near.lock();
+        // Another may have been listed since.
+        if listed.get(&self.shard).is_some_and(mpsc::Sender::is_closed) {
+            listed.remove(&self.shard);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message() -> Message {
+        Message {
+            subject: "a".into(),
+            reply: None,
+            payload: "{}".into(),
+            headers: None,
+            status: None,
+            description: None,
+            length: 2,
+        }
+    }
+
+    #[test]
+    fn a_command_goes_to_who_runs_the_shard_and_back_where_nobody_does() {
+        let near = Near::default();
+        assert!(near.pass(ShardId(1), message()).is_some());
+        let mut first = near.list(ShardId(1));
+        assert!(near.pass(ShardId(1), message()).is_none());
+        assert!(near.pass(ShardId(2), message()).is_some());
+        assert!(first.take().is_some() && first.take().is_none());
+        // The next owner is here before the last one has gone.
+        let mut second = near.list(ShardId(1));
+        first.close();
+        drop(first);
+        assert!(near.pass(ShardId(1), message()).is_none() && second.take().is_some());
+        second.close();
+        drop(second);
+        assert!(near.pass(ShardId(1), message()).is_some());
+    }
+
+    #[test]
+    fn what_is_too_much_comes_back() {
+        let near = Near::default();
+        let _listed = near.list(ShardId(1));
+        let taken = (0..=MOST).filter(|_| near.pass(ShardId(1), message()).is_none());
+        assert_eq!(taken.count(), MOST);
+    }
+}
