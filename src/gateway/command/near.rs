@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, Thread},
 };
 
 use async_nats::Message;
@@ -15,7 +16,15 @@ const MOST: usize = 256;
 
 /// Who listens here.
 #[derive(Clone, Default)]
-pub struct Near(Arc<Mutex<HashMap<ShardId, mpsc::Sender<Message>>>>);
+pub struct Near(Arc<Mutex<HashMap<ShardId, Way>>>);
+
+/// The way to one shard.
+#[derive(Clone)]
+struct Way {
+    asks: mpsc::Sender<Message>,
+    /// Its lane, which may be letting work gather: a command is not to wait for more.
+    lane: Thread,
+}
 
 /// A shard's own end; it is listed until this is dropped.
 pub struct Listed {
@@ -25,10 +34,11 @@ pub struct Listed {
 }
 
 impl Near {
-    /// Lists a shard, in place of who was listed for it.
+    /// Lists a shard of this thread's lane, in place of who was listed for it.
     pub fn list(&self, shard: ShardId) -> Listed {
         let (sender, asks) = mpsc::channel(MOST);
-        self.lock().insert(shard, sender);
+        let lane = thread::current();
+        self.lock().insert(shard, Way { asks: sender, lane });
         Listed {
             near: self.clone(),
             shard,
@@ -38,16 +48,18 @@ impl Near {
 
     /// Hands a command over, to be answered by the shard; or back, where it does not run here.
     pub fn pass(&self, shard: ShardId, message: Message) -> Option<Message> {
-        let Some(sender) = self.lock().get(&shard).cloned() else {
+        let Some(Way { asks, lane }) = self.lock().get(&shard).cloned() else {
             return Some(message);
         };
-        sender.try_send(message).err().map(|error| match error {
+        let sent = asks.try_send(message);
+        lane.unpark();
+        sent.err().map(|error| match error {
             mpsc::error::TrySendError::Full(message)
             | mpsc::error::TrySendError::Closed(message) => message,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ShardId, mpsc::Sender<Message>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ShardId, Way>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,7 +85,8 @@ impl Drop for Listed {
     fn drop(&mut self) {
         let mut listed = self.near.lock();
         // Another may have been listed since.
-        if listed.get(&self.shard).is_some_and(mpsc::Sender::is_closed) {
+        let ended = |way: &Way| way.asks.is_closed();
+        if listed.get(&self.shard).is_some_and(ended) {
             listed.remove(&self.shard);
         }
     }
