@@ -15,6 +15,8 @@ const ACKS_COUNT_FOR_MS: u64 = 3_000;
 /// With more messages waiting than this, and NATS there, reading slows down: more would wait no shorter,
 /// and would be out of every cache by the time they go.
 const BACKLOG: u64 = 4096;
+/// … for a shard with more than this of its own.
+const OWN_BACKLOG: u64 = 256;
 /// A parked shard comes back once less than this share of the limit waits, in percent.
 const RETURN_BELOW: u64 = 25;
 
@@ -74,9 +76,9 @@ impl Budget {
         }
     }
 
-    /// Whether to read on at `now_ms` since the epoch.
-    pub fn reading(&self, now_ms: u64) -> Reading {
-        if !self.is_full() && !self.has_backlog() {
+    /// Whether a shard with so many messages of its own waiting reads on at `now_ms` since the epoch.
+    pub fn reading(&self, own: u64, now_ms: u64) -> Reading {
+        if !self.is_full() && !self.has_backlog(own) {
             return Reading::Freely;
         }
         match (self.is_full(), self.answers(now_ms)) {
@@ -92,9 +94,10 @@ impl Budget {
         now_ms.saturating_sub(acked_ms) < ACKS_COUNT_FOR_MS
     }
 
-    /// True if enough waits to keep the stream busy.
-    pub fn has_backlog(&self) -> bool {
-        self.messages.load(Ordering::Relaxed) > BACKLOG
+    /// True if enough waits to keep the streams busy, and enough of it for a shard that has so many waiting:
+    /// one whose stream is well does not stand still for another's.
+    pub fn has_backlog(&self, own: u64) -> bool {
+        own > OWN_BACKLOG && self.messages.load(Ordering::Relaxed) > BACKLOG
     }
 
     /// True if no more should be read.
@@ -121,6 +124,12 @@ impl Budget {
     /// A message of so many bytes waits for its ack no more.
     pub fn remove(&self, bytes: usize) {
         self.waiting.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A message of so many bytes that did not leave is given up, or the last to be stored alone.
+    pub fn drop_one(&self, bytes: usize) {
+        self.remove(bytes);
+        self.left(1);
     }
 
     /// So many messages hold up none behind them any more: they are stored, or flow in a batch.
@@ -170,7 +179,7 @@ mod tests {
         budget.acked(10_000);
         let (soon, late) = (10_000 + ACKS_COUNT_FOR_MS - 1, 10_000 + ACKS_COUNT_FOR_MS);
         assert_eq!(
-            (budget.admit(true, || late), budget.reading(late)),
+            (budget.admit(true, || late), budget.reading(0, late)),
             (Admission::Take, Reading::Freely)
         );
         budget.add(800);
@@ -180,10 +189,10 @@ mod tests {
             (admit(true, late), admit(false, late)),
             (Admission::Shed, Admission::Take)
         );
-        assert_eq!(budget.reading(late), Reading::Freely);
+        assert_eq!(budget.reading(0, late), Reading::Freely);
         budget.add(200);
         assert_eq!(
-            (budget.reading(soon), budget.reading(late)),
+            (budget.reading(0, soon), budget.reading(0, late)),
             (Reading::Slowly, Reading::Park)
         );
         budget.remove(700);
@@ -198,10 +207,16 @@ mod tests {
         budget.acked(10_000);
         (0..=BACKLOG).for_each(|_| budget.add(1));
         let (soon, late) = (10_000, 10_000 + ACKS_COUNT_FOR_MS);
-        assert_eq!(budget.reading(soon), Reading::Slowly);
-        assert_eq!(budget.reading(late), Reading::Freely, "there is room");
+        let own = OWN_BACKLOG + 1;
+        assert_eq!(budget.reading(own, soon), Reading::Slowly);
+        assert_eq!(
+            budget.reading(own - 1, soon),
+            Reading::Freely,
+            "others wait"
+        );
+        assert_eq!(budget.reading(own, late), Reading::Freely, "there is room");
         budget.left(1);
-        assert_eq!(budget.reading(soon), Reading::Freely);
+        assert_eq!(budget.reading(own, soon), Reading::Freely);
     }
 
     #[test]

@@ -265,8 +265,7 @@ impl Publisher {
         self.queue.close();
         let fitted = std::iter::from_fn(|| waiting.pop().map(|(message, _)| message));
         for message in fitted.chain(std::iter::from_fn(|| self.queue.try_recv().ok())) {
-            self.budget.remove(message.body.size());
-            self.budget.left(1);
+            self.budget.drop_one(message.body.size());
         }
     }
 }

@@ -206,6 +206,9 @@ impl Run {
         // What waits while a full buffer is read slowly is looked at with it.
         let free = commands.is_empty();
         let watched = held.clone();
+        if let (false, Some(socket)) = (open, &mut self.socket) {
+            socket.unpolled();
+        }
         let socket = self.socket.as_mut().filter(|_| open);
         let polled = pin!(async {
             match socket {
@@ -250,7 +253,7 @@ impl Run {
                 && !self.shard.stop.is_cancelled()
                 && clock::now() >= self.pace.open_from()
                 && !self.intake.budget().is_full()
-                && !self.intake.budget().has_backlog();
+                && !self.intake.budget().has_backlog(self.intake.waiting());
             let socket = self.socket.as_mut().filter(|_| goes_on)?;
             polled = socket.poll_once(&self.shard.held).await?;
             self.shard.asking.after_poll();

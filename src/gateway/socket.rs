@@ -92,6 +92,11 @@ impl Socket {
         .await
     }
 
+    /// Whoever polled waits for something else now, and may miss what the last poll was to wake it for.
+    pub fn unpolled(&mut self) {
+        self.drained = false;
+    }
+
     /// Asks for a close that keeps the session.
     pub fn close(&self) {
         self.shard.close(CloseFrame::RESUME);

@@ -9,6 +9,8 @@ pub struct StoredBatch {
     pub v: u32,
     /// The batch's id.
     pub batch: String,
+    /// The lease epoch of the writer.
+    pub epoch: u64,
 }
 
 #[cfg(test)]
@@ -17,7 +19,7 @@ mod tests {
 
     #[test]
     fn a_batch_on_the_wire() {
-        let golden = r#"{"v":1,"batch":"abc"}"#;
+        let golden = r#"{"v":1,"batch":"abc","epoch":7}"#;
         let batch: StoredBatch = crate::wire::decode(golden.as_bytes()).unwrap();
         assert_eq!(crate::wire::encode(&batch), golden);
     }

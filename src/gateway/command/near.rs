@@ -19,14 +19,13 @@ const MOST: usize = 256;
 pub struct Near(Arc<Mutex<HashMap<ShardId, Way>>>);
 
 /// The way to one shard.
-#[derive(Clone)]
 struct Way {
     asks: mpsc::Sender<Message>,
     /// Its lane, which may be letting work gather: a command is not to wait for more.
     lane: Thread,
 }
 
-/// A shard's own end; it is listed until this is dropped.
+/// A shard's own end; it is listed until this is closed.
 pub struct Listed {
     near: Near,
     shard: ShardId,
@@ -48,7 +47,9 @@ impl Near {
 
     /// Hands a command over, to be answered by the shard; or back, where it does not run here.
     pub fn pass(&self, shard: ShardId, message: Message) -> Option<Message> {
-        let Some(Way { asks, lane }) = self.lock().get(&shard).cloned() else {
+        // Under the lock: what a shard that ends has unlisted itself from cannot come in behind its back.
+        let listed = self.lock();
+        let Some(Way { asks, lane }) = listed.get(&shard) else {
             return Some(message);
         };
         let sent = asks.try_send(message);
@@ -77,16 +78,13 @@ impl Listed {
 
     /// Hears no more: what is still to be taken is the last.
     pub fn close(&mut self) {
-        self.asks.close();
-    }
-}
-
-impl Drop for Listed {
-    fn drop(&mut self) {
         let mut listed = self.near.lock();
+        self.asks.close();
         // Another may have been listed since.
-        let ended = |way: &Way| way.asks.is_closed();
-        if listed.get(&self.shard).is_some_and(ended) {
+        if listed
+            .get(&self.shard)
+            .is_some_and(|way| way.asks.is_closed())
+        {
             listed.remove(&self.shard);
         }
     }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     broker::bucket::{Bucket, KvError},
-    fleet::GroupId,
+    fleet::{Epoch, GroupId},
     subject,
     wire::{self, VERSION, ingest::StoredBatch},
 };
@@ -15,8 +15,7 @@ pub struct BatchKey {
     key: String,
     /// Of the key as last read or written; none: there is none.
     revision: Option<u64>,
-    /// As last written, or tried.
-    id: String,
+    epoch: Epoch,
 }
 
 impl BatchKey {
@@ -24,7 +23,12 @@ impl BatchKey {
     ///
     /// # Errors
     /// Where NATS does not answer, or the key is another release's.
-    pub async fn open(bucket: Bucket, generation: u64, group: GroupId) -> Result<(Self, String)> {
+    pub async fn open(
+        bucket: Bucket,
+        generation: u64,
+        group: GroupId,
+        epoch: Epoch,
+    ) -> Result<(Self, String)> {
         let key = subject::ingest(generation, group);
         let entry = bucket.get(&key).await?;
         let stored = match &entry {
@@ -36,13 +40,12 @@ impl BatchKey {
             None => String::new(),
         };
         let revision = entry.map(|entry| entry.revision);
-        let id = String::new();
         Ok((
             Self {
                 bucket,
                 key,
                 revision,
-                id,
+                epoch,
             },
             stored,
         ))
@@ -53,10 +56,10 @@ impl BatchKey {
     /// # Errors
     /// Where NATS does not answer, or a later owner has named one.
     pub async fn write(&mut self, id: &str) -> Result<()> {
-        let before = std::mem::replace(&mut self.id, id.to_owned());
         let batch = StoredBatch {
             v: VERSION,
             batch: id.to_owned(),
+            epoch: self.epoch.0,
         };
         let value = wire::encode(&batch);
         let written = match self.revision {
@@ -71,17 +74,14 @@ impl BatchKey {
             Err(KvError::Unknown(error)) => return Err(error),
             Err(KvError::Conflict) => {}
         }
-        // The write before may have been made, its answer lost.
+        // An earlier write of ours was made, its answer lost; or the last owner's came late.
         let found = self.bucket.get(&self.key).await?;
-        let stored = found
-            .as_ref()
-            .map(|entry| wire::decode::<StoredBatch>(&entry.value));
-        match stored {
-            Some(Ok(stored)) if stored.batch != before => {
-                bail!("a later owner's batch is named in {}", self.key)
+        if let Some(entry) = &found {
+            let stored = wire::decode::<StoredBatch>(&entry.value);
+            let stored = stored.with_context(|| format!("cannot read {}", self.key))?;
+            if stored.epoch > self.epoch.0 {
+                bail!("a later owner's batch is named in {}", self.key);
             }
-            Some(Err(error)) => bail!("cannot read {}: {error}", self.key),
-            _ => {}
         }
         self.revision = found.map(|entry| entry.revision);
         bail!("the key {} had moved on", self.key)

@@ -8,12 +8,14 @@ use std::time::Duration;
 use crate::{clock::Instant, wire::event::parse_message_id};
 
 /// An attempt unanswered for this long is repeated under the same id.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// The pause after a refusal that will pass, such as an election.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Looks that find an older message than the one acknowledged before it counts as lost: a leader that
 /// lags may say so too.
 const DOUBTS: u32 = 3;
+/// The pause after the first of them; it grows with each.
+const DOUBT_PAUSE: Duration = Duration::from_millis(300);
 
 /// What the stream answered to an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,7 +183,7 @@ impl Flight {
             self.stored(sequence);
         } else if sequence < self.last || rode.is_some_and(|last| is_before(id, last)) {
             self.doubts += 1;
-            let until = now + self.pause();
+            let until = now + DOUBT_PAUSE * self.doubts;
             self.phase = if self.doubts < DOUBTS {
                 Phase::Unsure { from: until }
             } else {
@@ -252,11 +254,16 @@ impl Flight {
     }
 }
 
-/// True for a message of the same session that Discord sent before the other one.
+/// True for a message of the same session that stands before the other one; a gap stands behind the event
+/// of its sequence.
 fn is_before(id: &str, other: &str) -> bool {
-    let (id, other) = (parse_message_id(id), parse_message_id(other));
-    id.zip(other)
-        .is_some_and(|((session, seq), (same, later))| session == same && seq < later)
+    let place = |id| {
+        let (session, seq): (&str, u64) = parse_message_id(id)?;
+        Some((session, (seq, id.ends_with(":gap"))))
+    };
+    place(id)
+        .zip(place(other))
+        .is_some_and(|((session, at), (same, later))| session == same && at < later)
 }
 
 #[cfg(test)]

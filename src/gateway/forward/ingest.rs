@@ -19,7 +19,7 @@ pub const FLOW: u16 = 64;
 /// Acks outstanding before the next message waits: the server works on one part while the next comes in.
 const OUTSTANDING: u64 = 2;
 /// A batch without an answer that is due for this long has broken.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How soon the end of a broken batch is asked for again.
 const CLOSE_AGAIN: Duration = Duration::from_millis(500);
 /// A batch without a message for this long is ended: its last ones want their ack. The server gives up
@@ -27,6 +27,9 @@ const CLOSE_AGAIN: Duration = Duration::from_millis(500);
 const LULL: Duration = Duration::from_millis(250);
 /// … and for this long, where somebody waits for the last acks: as long as others send, they come anyway.
 const SHORT_LULL: Duration = Duration::from_millis(10);
+/// A batch whose last ack is so long ago is ended too, where something waits for the next one: its
+/// messages trickle.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// A group with so many messages within a lull is worth a batch.
 const BUSY: u32 = 16;
 /// The pause after a batch that broke.
@@ -180,6 +183,9 @@ impl Ingest {
         if self.phase == Phase::Prepared {
             self.phase = Phase::Opening;
         }
+        if self.sent == self.acked {
+            self.heard_at = now;
+        }
         self.sent += 1;
         self.sent_at = now;
         self.sent
@@ -244,6 +250,11 @@ impl Ingest {
     pub fn step(&mut self, now: Instant) -> Step {
         let answer_by = self.sent_at.max(self.heard_at) + ANSWER_LIMIT;
         let lull = self.sent_at + if self.finish { SHORT_LULL } else { LULL };
+        let lull = if self.sent > self.acked {
+            lull.min(self.heard_at + LONGEST_WAIT)
+        } else {
+            lull
+        };
         match self.phase {
             Phase::Prepared if self.finish => {
                 self.phase = Phase::Closed { until: now };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    flight::{Answer, Last},
+    flight::{ANSWER_LIMIT, Answer, Last},
     message::{Body, Message},
     refusals::Refusals,
 };
@@ -184,7 +184,8 @@ impl Outlet {
         let reply = format!("{}.{attempt}", self.inbox);
         let client = &self.broker.client;
         let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);
-        if let Err(error) = sent.await {
+        // What does not leave in time is tried again like what is not answered.
+        if let Ok(Err(error)) = tokio::time::timeout(ANSWER_LIMIT, sent).await {
             let shard = self.shard;
             tracing::warn!(%shard, "a publish of shard {shard} failed: {error}");
         }

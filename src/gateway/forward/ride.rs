@@ -52,7 +52,7 @@ impl Publisher {
                     Some(message) => self.take(waiting, message),
                     None => closed = true,
                 },
-                Ok(()) = room.changed(), if full => {}
+                Ok(()) = room.changed(), if full || closed => {}
                 Ok(()) = self.held.changed() => {}
             }
         }

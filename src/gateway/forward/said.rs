@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::ingest::{FLOW, Said};
 
-/// The error of a message whose batch is not there.
-const BATCH_UNKNOWN: u64 = 10208;
+/// The errors of a message whose batch is not there, and of a stream that takes none any more.
+const NO_BATCH: [u64; 2] = [10208, 10205];
 /// The operations of a batch, the last token but one of a reply subject.
 ///
 /// <https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-50.md>
@@ -88,7 +88,7 @@ impl Word {
     fn said(self) -> Said {
         let (upto, every) = (self.seq, self.msgs);
         match (self.r#type.as_deref(), self.error, self.count) {
-            (_, Some(error), _) if error.err_code == BATCH_UNKNOWN => Said::Unknown,
+            (_, Some(error), _) if NO_BATCH.contains(&error.err_code) => Said::Unknown,
             (
                 _,
                 Some(Error {
@@ -130,6 +130,9 @@ mod tests {
             r#"{"error":{"code":400,"err_code":10208,"description":"batch publish ID is unknown"},"stream":"DISCORD","seq":0}"#,
         );
         assert_eq!(unknown, Said::Unknown);
+        let disabled =
+            word(r#"{"error":{"code":400,"err_code":10205},"stream":"DISCORD","seq":0}"#);
+        assert_eq!(disabled, Said::Unknown);
         for refused in [
             r#"{"type":"gap","last_seq":10,"seq":15}"#,
             r#"{"type":"err","seq":10,"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 1"}}"#,

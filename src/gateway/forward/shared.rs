@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, watch};
 
 use super::{
     Progress,
-    ingest::Ingest,
+    ingest::{ANSWER_LIMIT, Ingest},
     message::{Message, Tag},
     outlet::{Fence, Outgoing},
     said::Replies,
@@ -65,6 +65,12 @@ struct Line {
     back: VecDeque<(Message, Outgoing)>,
 }
 
+impl Line {
+    fn is_free(&self) -> bool {
+        self.told.is_none() && self.flying == 0 && self.back.is_empty()
+    }
+}
+
 /// Who is told what a shard has stored.
 #[derive(Clone)]
 pub struct Told {
@@ -118,12 +124,18 @@ impl GroupBatch {
     /// One more shard: its line.
     pub async fn join(&self, told: Told) -> usize {
         let lines = &mut self.lock().await.lines;
-        lines.push(Line {
+        let line = Line {
             told: Some(told),
             flying: 0,
             last: None,
             back: VecDeque::new(),
-        });
+        };
+        // A shard that was opened anew left one.
+        if let Some(free) = lines.iter().position(Line::is_free) {
+            lines[free] = line;
+            return free;
+        }
+        lines.push(line);
         lines.len() - 1
     }
 
@@ -166,9 +178,14 @@ impl GroupBatch {
             let reply = state.replies.message(number);
             let client = &self.0.client;
             let published = client.publish_with_reply_and_headers(subject, reply, headers, payload);
-            if let Err(error) = published.await {
-                tracing::warn!("a publish of {} failed: {error}", out.subject);
-                state.ingest.broke(now);
+            // Nobody else of the group gets on while this waits.
+            match tokio::time::timeout_at(now + ANSWER_LIMIT, published).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!("a publish of {} failed: {error}", out.subject);
+                    state.ingest.broke(now);
+                }
+                Err(_) => state.ingest.broke(now),
             }
             let line = ride.line;
             state.lines[line].flying += 1;
@@ -278,8 +295,7 @@ impl State {
     fn give_up(&mut self, budget: &Budget) {
         self.part(budget);
         for (message, _) in self.lines.iter_mut().flat_map(|line| line.back.drain(..)) {
-            budget.remove(message.body.size());
-            budget.left(1);
+            budget.drop_one(message.body.size());
         }
     }
 }

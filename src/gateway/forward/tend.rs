@@ -18,7 +18,7 @@ use super::{
 use crate::{
     broker::{Broker, bucket::Bucket},
     clock,
-    fleet::{GroupId, Layout},
+    fleet::{Epoch, GroupId, Layout},
     gateway::{
         buffer::Budget,
         metrics::{Meters, Retry},
@@ -61,6 +61,8 @@ pub struct Ground {
     pub layout: Layout,
     /// Which.
     pub group: GroupId,
+    /// Of its lease.
+    pub epoch: Epoch,
 }
 
 /// True for a stream that takes fast-ingest batches: server 2.14.
@@ -92,7 +94,13 @@ impl Tender {
         } = ground;
         let inbox = broker.client.new_inbox();
         let answers = broker.client.subscribe(format!("{inbox}.>")).await?;
-        let (key, last) = BatchKey::open(ground.state.clone(), layout.generation, *group).await?;
+        let (key, last) = BatchKey::open(
+            ground.state.clone(),
+            layout.generation,
+            *group,
+            ground.epoch,
+        )
+        .await?;
         let first = layout
             .shards_of(*group)
             .next()
@@ -232,7 +240,7 @@ impl Tender {
         let said = self
             .client
             .publish_with_reply(self.end.clone(), reply, Bytes::new());
-        if let Err(error) = said.await {
+        if let Ok(Err(error)) = tokio::time::timeout(CLOSED_WITHIN, said).await {
             tracing::warn!("a publish to {} failed: {error}", self.end);
         }
     }

@@ -38,6 +38,7 @@ impl Stay {
             state: tools.state.clone(),
             layout: self.layout,
             group: self.group,
+            epoch: self.epoch,
         };
         let (held, budget) = (self.held.clone(), self.shared.budget.clone());
         let tender = Tender::open(&ground, held, budget, tools.refusals.clone());

@@ -45,7 +45,11 @@ impl Run {
     /// A full buffer, or a backlog: read slowly while NATS answers. Park where it does not, and there is no
     /// room.
     pub(super) fn make_room(&mut self, now: Instant) {
-        match (self.mode, self.intake.budget().reading(clock::unix_ms())) {
+        let own = self.intake.waiting();
+        match (
+            self.mode,
+            self.intake.budget().reading(own, clock::unix_ms()),
+        ) {
             (Mode::Running, Reading::Freely) => self.poll_from = now,
             // It was polled: the next time is when there is room, or soon enough for heartbeats.
             (Mode::Running, Reading::Slowly) if self.polled => {

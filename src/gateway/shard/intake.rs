@@ -152,17 +152,22 @@ impl Intake {
     /// The session at a sequence up to which everything is stored or was dropped on purpose.
     pub fn point(&self) -> Option<Session> {
         let session = self.session()?;
-        let progress = &self.sink.gauge.progress;
-        if progress.stored() == self.queued {
+        if self.waiting() == 0 {
             return Some(session);
         }
-        let seq = progress.last()?.seq_in(&session.id)?;
+        let seq = self.sink.gauge.progress.last()?.seq_in(&session.id)?;
         Some(Session { seq, ..session })
     }
 
     /// True if the publisher has ended.
     pub fn closed(&self) -> bool {
         self.sink.queue.is_closed()
+    }
+
+    /// Messages handed on that are not stored.
+    pub fn waiting(&self) -> u64 {
+        self.queued
+            .saturating_sub(self.sink.gauge.progress.stored())
     }
 
     /// The process's bytes.
@@ -219,7 +224,7 @@ impl Intake {
         self.queued += 1;
         // A publisher that has ended stores nothing any more; the loop sees it and stops.
         if self.sink.queue.send(message).is_err() {
-            self.sink.budget.remove(bytes);
+            self.sink.budget.drop_one(bytes);
         }
     }
 }

@@ -99,6 +99,7 @@ pub(crate) async fn begin(broker: &Broker, held: watch::Receiver<Option<Held>>) 
             group_size: 1000,
         },
         group: GroupId(0),
+        epoch: Epoch(1),
     };
     let budget = Budget::new(64 << 20);
     let tender = Tender::open(&ground, held, budget.clone(), Refusals::default());

@@ -182,6 +182,9 @@ async fn after_a_batch_its_last_message_is_looked_up() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_batch_an_older_message_of_the_session_means_a_loss() {
+    let mut gap = rode(Some("s:4:gap"));
+    let step = saw(&mut gap, &Last::Message(39, "s:4".into()), 1..=3);
+    assert_eq!(step, Step::Lost, "the gap behind it");
     for (place, id) in [(39, "s:3"), (9, "s:3"), (7, "r:3")] {
         let step = saw(
             &mut rode(Some("s:4")),

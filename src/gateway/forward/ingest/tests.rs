@@ -135,3 +135,15 @@ async fn who_joined_the_batch_before_is_not_part_of_this_one() {
     assert!(ingest.is_over(1) && !ingest.is_over(2));
     assert_eq!((ingest.joins(), ingest.acked()), (Some(2), 0));
 }
+
+/// One message now and then never makes a lull, and never the next ack.
+#[tokio::test(start_paused = true)]
+async fn a_trickle_ends_it() {
+    let mut ingest = open(1, 64);
+    let mut at = 0;
+    while matches!(ingest.step(after(at)), Step::Wait(_)) {
+        at += 200;
+        ingest.send(after(at));
+    }
+    assert_eq!((ingest.joins(), at), (None, 2000));
+}
