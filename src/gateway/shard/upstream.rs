@@ -49,16 +49,17 @@ impl Run {
         let socket = self.socket.as_ref()?;
         // twilight takes a permit just before it writes: so it says that it has written.
         let written = matches!((before, socket.commands_left()), (Some(b), Some(a)) if a < b);
-        let end = polled.and_then(|polled| self.polled(polled));
+        // What came with it may be Discord's answer already: it is to find who asked.
         if written {
             self.shard.commands.sent(asked, clock::now());
         } else {
             let detail = "the connection broke meanwhile: it may or may not have gone out";
             self.shard.commands.broke(&asked, detail);
-            // twilight would keep it for its next connection, and there it would be sent twice.
-            if end.is_none() && self.mode == Mode::Running {
-                self.drop_socket(Mode::Running, clock::now());
-            }
+        }
+        let end = polled.and_then(|polled| self.polled(polled));
+        // twilight would keep it for its next connection, and there it would be sent twice.
+        if !written && end.is_none() && self.mode == Mode::Running {
+            self.drop_socket(Mode::Running, clock::now());
         }
         end
     }
