@@ -78,13 +78,13 @@ impl Budget {
 
     /// Whether a shard with so many messages of its own waiting reads on at `now_ms` since the epoch.
     pub fn reading(&self, own: u64, now_ms: u64) -> Reading {
-        if !self.is_full() && !self.has_backlog(own) {
-            return Reading::Freely;
-        }
-        match (self.is_full(), self.answers(now_ms)) {
-            (_, true) => Reading::Slowly,
-            (true, false) => Reading::Park,
-            (false, false) => Reading::Freely,
+        let full = self.is_full();
+        if (full || self.has_backlog(own)) && self.answers(now_ms) {
+            Reading::Slowly
+        } else if full {
+            Reading::Park
+        } else {
+            Reading::Freely
         }
     }
 
@@ -126,7 +126,7 @@ impl Budget {
         self.waiting.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
-    /// A message of so many bytes that did not leave is given up, or the last to be stored alone.
+    /// A message of so many bytes that has not left is given up.
     pub fn drop_one(&self, bytes: usize) {
         self.remove(bytes);
         self.left(1);

@@ -42,6 +42,7 @@ use self::{
 use super::{
     buffer::Budget,
     metrics::{Meters, Retry},
+    socket::valid,
 };
 use crate::{
     clock::{self, Instant},
@@ -185,7 +186,7 @@ impl Publisher {
     async fn store(&mut self, flight: &mut Flight, waiting: &Waiting) -> Result<usize, End> {
         let mut step = flight.step(clock::now());
         loop {
-            if !self.holds() {
+            if !valid(&self.held) {
                 return Err(End::LeaseLost);
             }
             step = match step {
@@ -218,12 +219,6 @@ impl Publisher {
                 Step::Wait(until) => self.wait(flight, waiting, until).await,
             };
         }
-    }
-
-    /// True while the lease lasts.
-    fn holds(&self) -> bool {
-        let held = *self.held.borrow();
-        held.is_some_and(|held| held.valid(clock::boottime()))
     }
 
     async fn wait(&mut self, flight: &mut Flight, waiting: &Waiting, until: Instant) -> Step {

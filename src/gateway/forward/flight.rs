@@ -25,8 +25,7 @@ pub enum Answer {
     /// Stored earlier under this id, within the duplicate window; whether it is still there is another
     /// matter.
     Duplicate(String),
-    /// The shard's last message is not the one expected, or an id is known: somebody stored
-    /// meanwhile, maybe we.
+    /// The shard's last message is not the one expected: somebody stored meanwhile, maybe we.
     Fenced,
     /// Not now: no responder, no leader, a copy of it still in progress.
     Later,

@@ -2,6 +2,19 @@
 
 use std::sync::Arc;
 
+use anyhow::Result;
+use async_nats::{
+    HeaderMap, HeaderValue, Subject, Subscriber,
+    header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID},
+    jetstream::{
+        ErrorCode,
+        publish::PublishAck,
+        response::Response,
+        stream::{LastRawMessageErrorKind, Stream},
+    },
+};
+use bytes::Bytes;
+
 use super::{
     flight::{ANSWER_LIMIT, Answer, Last},
     message::{Body, Message},
@@ -17,18 +30,6 @@ use crate::{
         event::{CONTENT_ENCODING, Gap, GapReason, ZSTD},
     },
 };
-use anyhow::Result;
-use async_nats::{
-    HeaderMap, HeaderValue, Subject, Subscriber,
-    header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID},
-    jetstream::{
-        ErrorCode,
-        publish::PublishAck,
-        response::Response,
-        stream::{LastRawMessageErrorKind, Stream},
-    },
-};
-use bytes::Bytes;
 
 /// The subjects that an expected sequence counts over; server 2.11, no constant in the library.
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";

@@ -6,7 +6,7 @@ use super::{
     shared::{GroupBatch, Ride},
     waiting::Waiting,
 };
-use crate::clock;
+use crate::{clock, gateway::socket::valid};
 
 impl Publisher {
     /// Sends what waits, and what comes, in the batch of this number, until that is over or nothing comes
@@ -27,7 +27,7 @@ impl Publisher {
         let (mut room, mut over) = (batch.room(), batch.over());
         let mut closed = false;
         loop {
-            if !self.holds() {
+            if !valid(&self.held) {
                 return Err(End::LeaseLost);
             }
             let waited = waiting.waited(clock::now());

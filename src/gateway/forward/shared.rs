@@ -59,8 +59,8 @@ struct Line {
     told: Option<Told>,
     /// Messages under way.
     flying: usize,
-    /// Its last message acknowledged in this batch.
-    last: Option<Tag>,
+    /// Something of it was acknowledged in this batch.
+    acked: bool,
     /// What it had in a batch that is over.
     back: VecDeque<(Message, Outgoing)>,
 }
@@ -127,7 +127,7 @@ impl GroupBatch {
         let line = Line {
             told: Some(told),
             flying: 0,
-            last: None,
+            acked: false,
             back: VecDeque::new(),
         };
         // A shard that was opened anew left one.
@@ -209,7 +209,10 @@ impl GroupBatch {
     /// was.
     pub(super) async fn leave(&self, line: usize) -> (VecDeque<(Message, Outgoing)>, Option<Tag>) {
         let line = &mut self.lock().await.lines[line];
-        (std::mem::take(&mut line.back), line.last.take())
+        let acked = std::mem::take(&mut line.acked);
+        let told = line.told.as_ref().filter(|_| acked);
+        let last = told.and_then(|told| told.progress.last());
+        (std::mem::take(&mut line.back), last)
     }
 
     /// The shard waits for its last acks: true if it has them all.
@@ -262,7 +265,7 @@ impl State {
             self.landed += 1;
             if let Some(line) = self.lines.get_mut(line) {
                 line.flying -= 1;
-                line.last = Some(message.tag());
+                line.acked = true;
                 match &line.told {
                     Some(told) => told.stored(message, budget, meters, now),
                     None => budget.remove(message.body.size()),

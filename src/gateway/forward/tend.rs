@@ -22,6 +22,7 @@ use crate::{
     gateway::{
         buffer::Budget,
         metrics::{Meters, Retry},
+        socket::valid,
     },
     lease::Held,
     subject::END_EVENT,
@@ -187,10 +188,7 @@ impl Tender {
         let inbox = self.client.new_inbox();
         // Unique, and short enough: the server takes 64 letters.
         let id = inbox.rsplit('.').next().unwrap_or(&inbox).to_owned();
-        let holds = self
-            .held
-            .borrow()
-            .is_some_and(|held| held.valid(clock::boottime()));
+        let holds = valid(&self.held);
         let named = if holds {
             self.key.write(&id).await
         } else {
