@@ -2,10 +2,12 @@
 
 use std::{
     net::SocketAddr,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,7 +19,6 @@ use tokio::{
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::{Mutex, watch},
-    time::MissedTickBehavior,
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -113,7 +114,7 @@ impl Generator {
         })
     }
 
-    async fn serve(&self, socket: TcpStream) {
+    async fn serve(self: &Arc<Self>, socket: TcpStream) {
         _ = socket.set_nodelay(true);
         let (read, mut write) = socket.into_split();
         let mut read = BufReader::new(read);
@@ -155,7 +156,11 @@ impl Generator {
         )
     }
 
-    async fn session(&self, mut read: BufReader<OwnedReadHalf>, write: Arc<Mutex<OwnedWriteHalf>>) {
+    async fn session(
+        self: &Arc<Self>,
+        mut read: BufReader<OwnedReadHalf>,
+        write: Arc<Mutex<OwnedWriteHalf>>,
+    ) {
         let mut shard = None;
         let sending = async {
             let shard: u32 = loop {
@@ -194,31 +199,57 @@ impl Generator {
     }
 
     /// Does as ordered until the connection ends.
-    async fn send(&self, shard: u32, write: &Mutex<OwnedWriteHalf>) -> Option<()> {
+    async fn send(self: &Arc<Self>, shard: u32, write: &Arc<Mutex<OwnedWriteHalf>>) -> Option<()> {
         let mut orders = self.orders.subscribe();
         let mut at = 0;
         loop {
             let order = *orders.wait_for(|order| order.until > at).await.ok()?;
-            let mut pace = order.every.map(|every| {
-                // Staggered, or every shard would write at the same moment.
-                let start = tokio::time::Instant::now() + every * shard / self.shards;
-                let mut pace = tokio::time::interval_at(start, every);
-                pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
-                pace
-            });
+            if let Some(every) = order.every {
+                let (generator, write) = (Arc::clone(self), Arc::clone(write));
+                let sent = move || generator.pace(shard, &write, at..order.until, every);
+                tokio::task::spawn_blocking(sent).await.ok()??;
+                at = order.until;
+            }
             while at < order.until {
-                let mut to = order.until.min(at + CHUNK);
-                if let Some(pace) = &mut pace {
-                    pace.tick().await;
-                    to = at + 1;
-                }
-                self.stamp(shard, at, to);
-                let frames = self.blob.frames(at, to);
-                write.lock().await.write_all(frames).await.ok()?;
-                self.sent.fetch_add((to - at) as u64, Ordering::Relaxed);
+                let to = order.until.min(at + CHUNK);
+                self.write(shard, write, at, to).await?;
                 at = to;
             }
         }
+    }
+
+    /// One frame a write, on a thread of its own: tokio's timers tick once a millisecond, and would have
+    /// several shards write at one moment, which gathers work for whoever reads.
+    fn pace(
+        &self,
+        shard: u32,
+        write: &Mutex<OwnedWriteHalf>,
+        events: Range<usize>,
+        every: Duration,
+    ) -> Option<()> {
+        let runtime = tokio::runtime::Handle::current();
+        // Staggered over the time between two frames.
+        let mut due = Instant::now() + every * shard / self.shards;
+        for at in events {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            runtime.block_on(self.write(shard, write, at, at + 1))?;
+            due += every;
+        }
+        Some(())
+    }
+
+    async fn write(
+        &self,
+        shard: u32,
+        write: &Mutex<OwnedWriteHalf>,
+        from: usize,
+        to: usize,
+    ) -> Option<()> {
+        self.stamp(shard, from, to);
+        let frames = self.blob.frames(from, to);
+        write.lock().await.write_all(frames).await.ok()?;
+        self.sent.fetch_add((to - from) as u64, Ordering::Relaxed);
+        Some(())
     }
 
     fn stamp(&self, shard: u32, from: usize, to: usize) {
