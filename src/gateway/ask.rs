@@ -5,9 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
 use async_nats::Subscriber;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use rand::Rng;
 use tokio::sync::oneshot;
 use twilight_gateway::queue::Queue;
@@ -52,8 +51,8 @@ pub struct Asking {
     inbox: String,
     slot: Slot,
     waiting: Option<Waiting>,
-    /// Answers of the coordinator.
-    pub answers: Subscriber,
+    /// Answers of the coordinator; only while somebody waits, for it is seldom and takes memory.
+    answers: Option<Subscriber>,
 }
 
 struct Waiting {
@@ -63,29 +62,18 @@ struct Waiting {
 }
 
 impl Asking {
-    /// Opens the inbox of a shard.
-    ///
-    /// # Errors
-    /// Where NATS refuses the subscription.
-    pub async fn open(
-        broker: &Broker,
-        shard: ShardId,
-        shards: u32,
-        process: String,
-    ) -> Result<Self> {
-        let inbox = broker.client.new_inbox();
-        let answers = broker.client.subscribe(inbox.clone()).await?;
-        let (broker, slot) = (broker.clone(), Slot::default());
-        Ok(Self {
-            broker,
+    /// Asks nothing yet.
+    pub fn new(broker: &Broker, shard: ShardId, shards: u32, process: String) -> Self {
+        Self {
+            broker: broker.clone(),
             shard,
             shards,
             process,
-            inbox,
-            slot,
+            inbox: broker.client.new_inbox(),
+            slot: Slot::default(),
             waiting: None,
-            answers,
-        })
+            answers: None,
+        }
     }
 
     /// The queue for twilight.
@@ -139,6 +127,18 @@ impl Asking {
         }
     }
 
+    /// Waits for an answer.
+    pub async fn answer(&mut self) -> async_nats::Message {
+        let answer = match &mut self.answers {
+            Some(answers) => answers.next().await,
+            None => None,
+        };
+        match answer {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+
     /// An answer. True: call [`Asking::fire`] and poll the shard, with no await between.
     pub fn on_answer(&mut self, message: &async_nats::Message) -> bool {
         let shard = self.shard;
@@ -174,31 +174,37 @@ impl Asking {
     pub fn fire(&mut self) -> Option<Request> {
         let confirm = self.waiting.as_mut()?.asker.fire(clock::boottime())?;
         let waiting = self.waiting.take()?;
+        self.answers = None;
         metrics::identify_waited(clock::boottime().since(waiting.since));
         waiting.sender.send(()).ok()?;
         Some(confirm)
     }
 
     /// The IDENTIFY left.
-    pub fn confirm(&self, confirm: &Request) {
+    pub fn confirm(&mut self, confirm: &Request) {
         self.send(confirm, false);
     }
 
     /// Nobody waits any more.
     pub fn withdraw(&mut self) {
         if let Some(waiting) = self.waiting.take() {
+            self.answers = None;
             self.send(&waiting.asker.withdraw(), false);
         }
     }
 
     /// Sends without waiting: what NATS cannot take now is repeated, or not needed.
-    fn send(&self, request: &Request, answered: bool) {
+    fn send(&mut self, request: &Request, answered: bool) {
         let (subject, payload) = (self.broker.names.identify(), wire::encode(request));
         if !self.broker.connected() {
             return;
         }
         let client = &self.broker.client;
         if answered {
+            if self.answers.is_none() {
+                let answers = client.subscribe(self.inbox.clone()).now_or_never();
+                self.answers = answers.and_then(Result::ok);
+            }
             let reply = self.inbox.clone();
             _ = client
                 .publish_with_reply(subject, reply, payload)

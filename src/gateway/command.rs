@@ -11,16 +11,16 @@ pub mod route;
 use std::{collections::VecDeque, time::Duration};
 
 use anyhow::Result;
-use async_nats::{Message, Subject, Subscriber};
-use futures_util::{FutureExt, StreamExt};
+use async_nats::{Client, Message, Subject};
+use futures_util::{
+    FutureExt, StreamExt,
+    stream::{self, BoxStream},
+};
 use metrics::counter;
 use tokio::task::unconstrained;
 use twilight_model::gateway::Intents;
 
-use self::{
-    limits::Limits,
-    near::{Listed, Near},
-};
+use self::{limits::Limits, near::Near};
 use super::metrics as table;
 use crate::{
     broker::Broker,
@@ -34,8 +34,6 @@ use crate::{
 
 /// Commands that wait for their turn on one shard.
 const MOST_WAITING: usize = 64;
-/// Commands read from NATS before the shard looks around.
-const BURST: usize = 32;
 /// Requests whose asker is remembered, should Discord refuse them.
 const MOST_REMEMBERED: usize = 128;
 /// Discord says `RATE_LIMITED` at once, or not at all.
@@ -43,15 +41,16 @@ const REMEMBER: Duration = Duration::from_secs(10);
 /// A full queue is worth another try after this long.
 const CROWDED: Duration = Duration::from_millis(100);
 
+/// Where workers ask, by NATS or by this process's own router.
+pub type Asks = BoxStream<'static, Message>;
+
 /// The commands of one shard.
 pub struct Commands {
-    broker: Broker,
+    client: Client,
     shard: ShardId,
     shards: u32,
     /// Without it Discord refuses who asks for all members, and may refuse the bot.
     may_list_members: bool,
-    asks: Subscriber,
-    near: Listed,
     urgent: VecDeque<Asked>,
     patient: VecDeque<Asked>,
     limits: Limits,
@@ -74,7 +73,7 @@ struct Remembered {
 }
 
 impl Commands {
-    /// Begins to listen.
+    /// Begins to listen: what is asked comes by the stream.
     ///
     /// # Errors
     /// Where NATS refuses the subscription.
@@ -84,44 +83,22 @@ impl Commands {
         shards: u32,
         intents: Intents,
         near: &Near,
-    ) -> Result<Self> {
-        let asks = broker.client.subscribe(broker.names.command(shard)).await?;
-        Ok(Self {
-            broker: broker.clone(),
+    ) -> Result<(Self, Asks)> {
+        let client = broker.client.clone();
+        let asks = client.subscribe(broker.names.command(shard)).await?;
+        let said_no = client.clone();
+        let near = near.list(shard, move |message| turn_away(&said_no, &message));
+        let commands = Self {
+            client,
             shard,
             shards,
             may_list_members: intents.contains(Intents::GUILD_MEMBERS),
-            asks,
-            near: near.list(shard),
             urgent: VecDeque::new(),
             patient: VecDeque::new(),
             limits: Limits::default(),
             remembered: VecDeque::new(),
-        })
-    }
-
-    /// Waits for a command.
-    pub async fn heard(&mut self) {
-        let message = tokio::select! {
-            message = self.near.next() => message,
-            message = self.asks.next() => message,
         };
-        match message {
-            Some(message) => self.take(message),
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Takes what has come, without waiting.
-    pub fn gather(&mut self) {
-        for _ in 0..BURST {
-            let message = self.near.take();
-            let Some(message) = message.or_else(|| self.asks.next().now_or_never().flatten())
-            else {
-                return;
-            };
-            self.take(message);
-        }
+        Ok((commands, stream::select(near, asks).boxed()))
     }
 
     /// True if nothing waits.
@@ -204,12 +181,15 @@ impl Commands {
         }
     }
 
-    fn take(&mut self, message: Message) {
+    /// Takes what is asked: it waits for its turn, or is refused.
+    pub fn take(&mut self, message: Message) {
         let asker = message
             .headers
             .as_ref()
             .and_then(|headers| headers.get(ASKER));
+        // The server has checked a reply subject, but not this.
         let asker = asker.map(|asker| Subject::from(asker.as_str()));
+        let asker = asker.filter(Subject::is_valid);
         let parsed = Command::parse(&message.payload)
             .and_then(|command| Ok((command.shard(self.shards)?, command)));
         let command = match parsed {
@@ -247,39 +227,39 @@ impl Commands {
         }
     }
 
-    /// What this process's router handed over and nobody has taken: only the shard can answer it.
-    fn turn_away(&mut self) {
-        self.near.close();
-        while let Some(message) = self.near.take() {
-            let refused = Refused::new(Reason::NoSession, "the shard ends here at this moment");
-            let refused = Reply::Refused(refused.retry_after(Duration::from_secs(1)));
-            self.answer(message.reply.as_ref(), "other", &refused);
-        }
-    }
-
     fn refuse(&self, asked: &Asked, refused: Refused) {
         let op = asked.command.op.as_str();
         self.answer(asked.reply.as_ref(), op, &Reply::Refused(refused));
     }
 
-    /// Answers without waiting: an asker who hears nothing has a time limit of its own.
     fn answer(&self, to: Option<&Subject>, op: &'static str, reply: &Reply) {
-        let result = match reply {
-            Reply::Refused(refused) => refused.reason.as_str(),
-            Reply::Accepted(_) | Reply::Spread(_) => "accepted",
-        };
-        counter!(table::COMMANDS.name, "op" => op, "result" => result).increment(1);
-        if let Some(to) = to {
-            let said = self.broker.client.publish(to.clone(), wire::encode(reply));
-            // Many answers in one poll of the task would use up its budget, and then be lost.
-            _ = unconstrained(said).now_or_never();
-        }
+        answer(&self.client, to, op, reply);
     }
 }
 
 impl Drop for Commands {
     fn drop(&mut self) {
-        self.turn_away();
         self.no_session();
+    }
+}
+
+/// What this process's router handed over and nobody has taken: only the shard can answer it.
+fn turn_away(client: &Client, message: &Message) {
+    let refused = Refused::new(Reason::NoSession, "the shard ends here at this moment");
+    let refused = Reply::Refused(refused.retry_after(Duration::from_secs(1)));
+    answer(client, message.reply.as_ref(), "other", &refused);
+}
+
+/// Answers without waiting: an asker who hears nothing has a time limit of its own.
+fn answer(client: &Client, to: Option<&Subject>, op: &'static str, reply: &Reply) {
+    let result = match reply {
+        Reply::Refused(refused) => refused.reason.as_str(),
+        Reply::Accepted(_) | Reply::Spread(_) => "accepted",
+    };
+    counter!(table::COMMANDS.name, "op" => op, "result" => result).increment(1);
+    if let Some(to) = to {
+        let said = client.publish(to.clone(), wire::encode(reply));
+        // Many answers in one poll of the task would use up its budget, and then be lost.
+        _ = unconstrained(said).now_or_never();
     }
 }

@@ -245,10 +245,8 @@ impl Stay {
         let point = session::resume_point(stored, &last, gap.as_ref(), ready);
         let shards = self.layout.shards;
         let process = shared.process.clone();
-        let asking = Asking::open(&tools.broker, id, shards, process)
-            .await
-            .context("cannot ask for leave")?;
-        let commands = Commands::open(
+        let asking = Asking::new(&tools.broker, id, shards, process);
+        let (commands, asks) = Commands::open(
             &tools.broker,
             id,
             shards,
@@ -306,6 +304,7 @@ impl Stay {
         };
         Ok(Open {
             shard: runner,
+            asks,
             point,
             publisher,
             key,

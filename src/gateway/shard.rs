@@ -7,20 +7,30 @@
 mod connection;
 mod frames;
 pub mod intake;
+mod news;
 mod upstream;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures_util::StreamExt;
 use rand::{SeedableRng, rngs::SmallRng};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Sleep,
+};
 use tokio_util::sync::CancellationToken;
 use twilight_gateway::Config;
 
-use self::intake::Intake;
+use self::{
+    intake::Intake,
+    news::{News, Word},
+};
 use super::{
     ask::Asking,
-    command::Commands,
+    command::{Asks, Commands},
     keep::KeepClock,
     kind::Kinds,
     pace::Pace,
@@ -39,6 +49,8 @@ pub use self::intake::{Sink, Take};
 
 /// Frames taken before the shard looks around.
 const BURST: usize = 64;
+/// Words heard before the shard polls again.
+const WORDS: usize = 32;
 /// How soon a shard that reads slowly looks for room.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(20);
 /// How soon a shard that waits for something without a sound looks again.
@@ -101,9 +113,9 @@ enum Mode {
 }
 
 impl Shard {
-    /// Runs until it is stopped, or may not go on. `track` is the resume point. Returns the next
-    /// one too: it holds once everything taken is stored.
-    pub async fn run(self, track: Track) -> (End, Option<Session>) {
+    /// Runs until it is stopped, or may not go on. `asks` is where workers ask, `track` the resume point.
+    /// Returns the next one too: it holds once everything taken is stored.
+    pub async fn run(self, asks: Asks, track: Track) -> (End, Option<Session>) {
         let now = clock::now();
         let topology = self.topology.borrow().clone();
         let kinds = Kinds::new(
@@ -113,7 +125,14 @@ impl Shard {
             topology,
         );
         let intake = Intake::new(self.id, track, kinds, self.sink.clone());
+        let news = News::new(asks, self.stop.clone())
+            .changes(&self.leader, || Word::Leader)
+            .changes(&self.topology, || Word::Topology)
+            .changes(&self.held, || Word::Changed)
+            .changes(&self.gateway_url, || Word::Changed);
         let mut run = Run {
+            news,
+            timer: Box::pin(tokio::time::sleep_until(now)),
             pace: Pace::new(now),
             keep: KeepClock::new(now),
             intake,
@@ -132,6 +151,8 @@ impl Shard {
 
 struct Run {
     shard: Shard,
+    news: News,
+    timer: Pin<Box<Sleep>>,
     pace: Pace,
     keep: KeepClock,
     intake: Intake,
@@ -157,6 +178,9 @@ impl Run {
             if let Some(end) = self.limits(now) {
                 return end;
             }
+            if let Some(end) = self.hear(now) {
+                return end;
+            }
             self.make_room(now);
             self.connect(now);
             if let Some(end) = self.upstream(now).await {
@@ -169,75 +193,84 @@ impl Run {
             if matches!(wake, Wake::Leave) {
                 wake = self.identify().await;
             }
-            match wake {
-                Wake::Polled(polled) => {
-                    if let Some(end) = self.burst(polled).await {
-                        return end;
-                    }
-                }
-                Wake::Stop => {
-                    // What a parking shard left unread must not be followed by what comes later.
-                    let parking = self.mode == Mode::Parking;
-                    if parking || self.socket.as_ref().is_none_or(Socket::is_disconnected) {
-                        return End::Stopped;
-                    }
-                    self.close(Mode::Stopping, now);
-                }
-                Wake::Leave | Wake::Other => {}
+            let end = match wake {
+                Wake::Polled(polled) => self.burst(polled).await,
+                Wake::Word(word) => self.word(word, clock::now()),
+                Wake::Leave | Wake::Other => None,
+            };
+            if let Some(end) = end {
+                return end;
             }
         }
     }
 
+    /// Takes the words that are there.
+    fn hear(&mut self, now: Instant) -> Option<End> {
+        for _ in 0..WORDS {
+            let word = self.news.take()?;
+            if let Some(end) = self.word(word, now) {
+                return Some(end);
+            }
+        }
+        None
+    }
+
+    fn word(&mut self, word: Word, now: Instant) -> Option<End> {
+        match word {
+            Word::Stop => {
+                // What a parking shard left unread must not be followed by what comes later.
+                let parking = self.mode == Mode::Parking;
+                if parking || self.socket.as_ref().is_none_or(Socket::is_disconnected) {
+                    return Some(End::Stopped);
+                }
+                self.close(Mode::Stopping, now);
+            }
+            Word::Command(message) => self.shard.commands.take(message),
+            Word::Leader => self.shard.asking.on_leader(),
+            Word::Topology => {
+                let topology = self.shard.topology.borrow_and_update().clone();
+                self.intake.choose(topology);
+            }
+            Word::Changed => {}
+        }
+        None
+    }
+
     /// Waits for whatever comes first.
     async fn wait(&mut self, now: Instant) -> Wake {
-        let wake = self.next_wakeup(now);
+        self.set_timer(now);
         let open = now >= self.pace.open_from().max(self.poll_from);
-        let Shard {
-            asking,
-            commands,
-            leader,
-            held,
-            topology,
-            stop,
-            gateway_url,
-            ..
-        } = &mut self.shard;
-        let connected = self.socket.is_some();
-        // What waits while a full buffer is read slowly is looked at with it.
-        let free = commands.is_empty();
-        let watched = held.clone();
+        let Shard { asking, held, .. } = &mut self.shard;
         if let (false, Some(socket)) = (open, &mut self.socket) {
             socket.unpolled();
         }
         let socket = self.socket.as_mut().filter(|_| open);
         let polled = pin!(async {
             match socket {
-                Some(socket) => socket.next(&watched).await,
+                Some(socket) => socket.next(held).await,
                 None => std::future::pending().await,
             }
         });
         tokio::select! {
             biased;
-            () = stop.cancelled(), if self.mode != Mode::Stopping => Wake::Stop,
             polled = polled => {
                 asking.after_poll();
                 Wake::Polled(polled)
             }
-            Some(answer) = asking.answers.next() => {
+            word = self.news.next() => Wake::Word(word),
+            answer = asking.answer() => {
                 if asking.on_answer(&answer) { Wake::Leave } else { Wake::Other }
             }
-            () = commands.heard(), if free => Wake::Other,
-            Ok(()) = leader.changed() => {
-                asking.on_leader();
-                Wake::Other
-            }
-            Ok(()) = topology.changed() => {
-                self.intake.choose(topology.borrow_and_update().clone());
-                Wake::Other
-            }
-            Ok(()) = held.changed() => Wake::Other,
-            Ok(()) = gateway_url.changed(), if !connected => Wake::Other,
-            () = tokio::time::sleep_until(wake) => Wake::Other,
+            () = self.timer.as_mut() => Wake::Other,
+        }
+    }
+
+    /// A timer that is early costs a look around, one set anew for every event more.
+    fn set_timer(&mut self, now: Instant) {
+        let wake = self.next_wakeup(now);
+        let set = self.timer.deadline();
+        if self.timer.is_elapsed() || wake < set {
+            self.timer.as_mut().reset(wake);
         }
     }
 
@@ -327,8 +360,8 @@ impl Run {
 /// Why the loop woke.
 enum Wake {
     Polled(Polled),
+    Word(Word),
     /// To IDENTIFY, if it is still fresh.
     Leave,
-    Stop,
     Other,
 }

@@ -2,11 +2,14 @@
 
 use std::{
     collections::HashMap,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
     thread::{self, Thread},
 };
 
 use async_nats::Message;
+use futures_util::Stream;
 use tokio::sync::mpsc;
 
 use crate::fleet::ShardId;
@@ -25,16 +28,19 @@ struct Way {
     lane: Thread,
 }
 
-/// A shard's own end; it is listed until this is closed.
+/// A shard's own end; it is listed until this is dropped.
 pub struct Listed {
     near: Near,
     shard: ShardId,
     asks: mpsc::Receiver<Message>,
+    /// What becomes of those that were handed over and never taken.
+    refuse: Box<dyn FnMut(Message) + Send>,
 }
 
 impl Near {
-    /// Lists a shard of this thread's lane, in place of who was listed for it.
-    pub fn list(&self, shard: ShardId) -> Listed {
+    /// Lists a shard of this thread's lane, in place of who was listed for it. `refuse` answers what is
+    /// not taken before its end.
+    pub fn list(&self, shard: ShardId, refuse: impl FnMut(Message) + Send + 'static) -> Listed {
         let (sender, asks) = mpsc::channel(MOST);
         let lane = thread::current();
         self.lock().insert(shard, Way { asks: sender, lane });
@@ -42,6 +48,7 @@ impl Near {
             near: self.clone(),
             shard,
             asks,
+            refuse: Box::new(refuse),
         }
     }
 
@@ -65,19 +72,16 @@ impl Near {
     }
 }
 
-impl Listed {
-    /// Waits for a command.
-    pub async fn next(&mut self) -> Option<Message> {
-        self.asks.recv().await
-    }
+impl Stream for Listed {
+    type Item = Message;
 
-    /// One that is there.
-    pub fn take(&mut self) -> Option<Message> {
-        self.asks.try_recv().ok()
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.asks.poll_recv(cx)
     }
+}
 
-    /// Hears no more: what is still to be taken is the last.
-    pub fn close(&mut self) {
+impl Drop for Listed {
+    fn drop(&mut self) {
         let mut listed = self.near.lock();
         self.asks.close();
         // Another may have been listed since.
@@ -87,11 +91,19 @@ impl Listed {
         {
             listed.remove(&self.shard);
         }
+        drop(listed);
+        while let Ok(message) = self.asks.try_recv() {
+            (self.refuse)(message);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::{FutureExt, StreamExt};
+
     use super::*;
 
     fn message() -> Message {
@@ -106,28 +118,46 @@ mod tests {
         }
     }
 
+    fn list(near: &Near) -> (Listed, Arc<AtomicUsize>) {
+        let refused = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&refused);
+        let refuse = move |_| _ = count.fetch_add(1, Ordering::Relaxed);
+        (near.list(ShardId(1), refuse), refused)
+    }
+
+    fn take(listed: &mut Listed) -> Option<Message> {
+        listed.next().now_or_never().flatten()
+    }
+
     #[test]
     fn a_command_goes_to_who_runs_the_shard_and_back_where_nobody_does() {
         let near = Near::default();
         assert!(near.pass(ShardId(1), message()).is_some());
-        let mut first = near.list(ShardId(1));
+        let (mut first, _) = list(&near);
         assert!(near.pass(ShardId(1), message()).is_none());
         assert!(near.pass(ShardId(2), message()).is_some());
-        assert!(first.take().is_some() && first.take().is_none());
+        assert!(take(&mut first).is_some() && take(&mut first).is_none());
         // The next owner is here before the last one has gone.
-        let mut second = near.list(ShardId(1));
-        first.close();
+        let (mut second, _) = list(&near);
         drop(first);
-        assert!(near.pass(ShardId(1), message()).is_none() && second.take().is_some());
-        second.close();
+        assert!(near.pass(ShardId(1), message()).is_none() && take(&mut second).is_some());
         drop(second);
         assert!(near.pass(ShardId(1), message()).is_some());
     }
 
     #[test]
+    fn what_nobody_took_is_refused() {
+        let near = Near::default();
+        let (listed, refused) = list(&near);
+        assert!(near.pass(ShardId(1), message()).is_none());
+        drop(listed);
+        assert_eq!(refused.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
     fn what_is_too_much_comes_back() {
         let near = Near::default();
-        let _listed = near.list(ShardId(1));
+        let _listed = list(&near);
         let taken = (0..=MOST).filter(|_| near.pass(ShardId(1), message()).is_none());
         assert_eq!(taken.count(), MOST);
     }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use crate::{
     fleet::ShardId,
     gateway::{
+        command::Asks,
         forward::{self, Publisher},
         gauge::{Gauge, Gauges},
         keep,
@@ -19,6 +20,7 @@ use crate::{
 /// A shard with its ways open.
 pub(super) struct Open {
     pub(super) shard: Shard,
+    pub(super) asks: Asks,
     pub(super) point: session::ResumePoint,
     pub(super) publisher: Publisher,
     pub(super) key: SessionKey,
@@ -36,7 +38,7 @@ impl Open {
         let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved));
         let points = self.shard.points.clone();
         let track = Track::new(self.point.session, self.point.hole_told);
-        let (end, last) = self.shard.run(track).await;
+        let (end, last) = self.shard.run(self.asks, track).await;
         // The queue's sender went with the shard: the publisher stores what is left and ends.
         let outcome = publisher.await;
         if let (shard::End::Stopped, Ok(forward::End::Flushed), Some(session)) =

@@ -14,7 +14,6 @@ const BURST: usize = 16;
 impl Run {
     /// Sends what waits, one poll each. Some: the shard ends.
     pub(super) async fn upstream(&mut self, now: Instant) -> Option<End> {
-        self.shard.commands.gather();
         if self.shard.commands.is_empty() {
             return None;
         }
