@@ -34,6 +34,9 @@ pub(super) async fn options(
         .connection_timeout(Duration::from_secs(3))
         .client_capacity(CLIENT_CAPACITY)
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        // Every subject is put together from parts that were checked, or came from a server: to look at
+        // each one again costs 0.8 thousand instructions an event.
+        .skip_subject_validation(true)
         .reconnect_delay_callback(delay)
         .event_callback(move |event| {
             link.on_event(&event);

@@ -1,7 +1,5 @@
 //! Events in the stream: Discord's bytes, and the fleet's own word for a loss.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Serialize};
 
 use super::VERSION;
@@ -13,16 +11,10 @@ pub const CONTENT_ENCODING: &str = "Content-Encoding";
 /// The one encoding used.
 pub const ZSTD: &str = "zstd";
 
-/// Letters of a sequence and its colon, at most.
-const LONGEST_SEQ: usize = 21;
-
 /// The message id of an event.
 pub fn message_id(session: &str, seq: u64) -> String {
-    let mut id = String::with_capacity(session.len() + LONGEST_SEQ);
-    id.push_str(session);
-    // Writing to a string does not fail.
-    _ = write!(id, ":{seq}");
-    id
+    // One an event: `format!` costs four times as much.
+    [session, ":", itoa::Buffer::new().format(seq)].concat()
 }
 
 /// The message id of the gap after the last stored event of a session.

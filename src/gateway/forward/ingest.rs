@@ -16,8 +16,9 @@ use crate::clock::Instant;
 /// Messages an ack, as asked for; the server may choose fewer. More would save little, and the last ones
 /// of a slow stretch wait for their ack until it ends.
 pub const FLOW: u16 = 64;
-/// Acks outstanding before the next message waits: the server works on one part while the next comes in.
-const OUTSTANDING: u64 = 2;
+/// Acks outstanding before the next message waits: a server that has other things to do for a moment finds
+/// enough to go on with, and a window that is seldom full wakes nobody.
+const OUTSTANDING: u64 = 8;
 /// A batch without an answer that is due for this long has broken.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How soon the end of a broken batch is asked for again.

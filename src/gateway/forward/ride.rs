@@ -53,7 +53,6 @@ impl Publisher {
                     None => closed = true,
                 },
                 Ok(()) = room.changed(), if full || closed => {}
-                Ok(()) = self.held.changed() => {}
             }
         }
     }

@@ -27,7 +27,7 @@ struct Inner {
     state: Mutex<State>,
     /// Moves when there is room in the batch.
     room: watch::Sender<()>,
-    /// Moves when a batch is over.
+    /// Moves when a batch is over, or its lease has changed.
     over: watch::Sender<()>,
     /// Wakes who tends the batch.
     kick: Notify,
@@ -236,7 +236,7 @@ impl GroupBatch {
         self.0.room.subscribe()
     }
 
-    /// Moves when a batch is over.
+    /// Moves when a batch is over, or its lease has changed.
     pub(super) fn over(&self) -> watch::Receiver<()> {
         self.0.over.subscribe()
     }

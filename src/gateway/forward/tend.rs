@@ -178,6 +178,8 @@ impl Tender {
                 biased;
                 Some(message) = self.answers.next() => self.hear(&message).await,
                 () = batch.kicked() => {}
+                // One looks for all: a watch of its own would cost every shard more at each event.
+                Ok(()) = self.held.changed() => batch.tell(true),
                 () = slept => {}
             }
         }

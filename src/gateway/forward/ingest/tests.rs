@@ -41,11 +41,16 @@ async fn the_first_message_waits_for_the_server_to_say_how_many_may_follow() {
     assert_eq!((ingest.joins(), ingest.room()), (Some(1), 1));
     assert_eq!((ingest.send(after(0)), ingest.room()), (1, 0));
     ingest.heard(&flow(0, 10), after(1));
-    assert_eq!(ingest.room(), 19);
-    (0..19).for_each(|_| _ = ingest.send(after(1)));
+    let window = 10 * OUTSTANDING;
+    assert_eq!(ingest.room(), window - 1);
+    (1..window).for_each(|_| _ = ingest.send(after(1)));
     assert_eq!((ingest.room(), ingest.acked()), (0, 0));
     ingest.heard(&flow(10, 20), after(2));
-    assert_eq!((ingest.room(), ingest.acked()), (30, 10));
+    let window = 20 * OUTSTANDING;
+    assert_eq!(
+        (ingest.room(), ingest.acked()),
+        (10 + window - 10 * OUTSTANDING, 10)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,11 +67,12 @@ async fn a_lull_ends_it_and_its_end_acknowledges_all() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_the_last_acks_ends_it_soon() {
-    let mut ingest = open(20, 10);
+    let full = 10 * OUTSTANDING;
+    let mut ingest = open(full, 10);
     assert_eq!(ingest.room(), 0);
     ingest.finish();
     assert_eq!(ingest.step(after(0)), Step::Wait(after(0) + SHORT_LULL));
-    assert_eq!(ingest.step(after(0) + SHORT_LULL), Step::End(21));
+    assert_eq!(ingest.step(after(0) + SHORT_LULL), Step::End(full + 1));
     let mut unused = prepared();
     unused.finish();
     assert_eq!(unused.step(after(0)), Step::Idle);
@@ -75,7 +81,7 @@ async fn whoever_waits_for_the_last_acks_ends_it_soon() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_breaks_it_and_it_is_over_once_the_server_says_so() {
-    for mut ingest in [prepared(), open(20, 10), open(5, 10)] {
+    for mut ingest in [prepared(), open(10 * OUTSTANDING, 10), open(5, 10)] {
         if ingest.room() == 1 {
             ingest.send(after(0));
         }
