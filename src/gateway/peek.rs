@@ -36,10 +36,10 @@ fn quick(payload: &str) -> Option<Head<'_>> {
     let rest = payload.strip_prefix(r#"{"t":"#)?;
     let (t, rest) = match rest.strip_prefix('"') {
         Some(rest) => {
-            let end = rest
-                .bytes()
-                .position(|b| !matches!(b, b'A'..=b'Z' | b'_' | b'0'..=b'9'))?;
-            (Some(&rest[..end]), rest[end..].strip_prefix(r#"","s":"#)?)
+            let (t, rest) = rest.split_once('"')?;
+            // An escape is the slower path's.
+            (!t.contains('\\')).then_some(())?;
+            (Some(t), rest.strip_prefix(r#","s":"#)?)
         }
         None => (None, rest.strip_prefix(r#"null,"s":"#)?),
     };
@@ -57,11 +57,12 @@ fn quick(payload: &str) -> Option<Head<'_>> {
 }
 
 fn number(text: &str) -> Option<(u64, &str)> {
-    let end = text
-        .bytes()
-        .position(|b| !b.is_ascii_digit())
-        .unwrap_or(text.len());
-    Some((text[..end].parse().ok()?, &text[end..]))
+    let (mut number, mut digits) = (0_u64, 0);
+    for byte in text.bytes().take_while(u8::is_ascii_digit) {
+        number = number.checked_mul(10)?.checked_add((byte - b'0').into())?;
+        digits += 1;
+    }
+    (digits > 0).then(|| (number, &text[digits..]))
 }
 
 /// Any order, any white space.

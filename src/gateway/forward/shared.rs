@@ -1,8 +1,9 @@
 //! The group's fast-ingest batch as its shards share it: each sends, one task hears what is stored.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, pin::pin, sync::Arc};
 
-use async_nats::Client;
+use async_nats::{Client, client::PublishError};
+use futures_util::FutureExt;
 use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, watch};
 
 use super::{
@@ -178,14 +179,9 @@ impl GroupBatch {
             let reply = state.replies.message(number);
             let client = &self.0.client;
             let published = client.publish_with_reply_and_headers(subject, reply, headers, payload);
-            // Nobody else of the group gets on while this waits.
-            match tokio::time::timeout_at(now + ANSWER_LIMIT, published).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!("a publish of {} failed: {error}", out.subject);
-                    state.ingest.broke(now);
-                }
-                Err(_) => state.ingest.broke(now),
+            if let Err(why) = in_time(published, now).await {
+                tracing::warn!("a publish of {} failed: {why}", out.subject);
+                state.ingest.broke(now);
             }
             let line = ride.line;
             state.lines[line].flying += 1;
@@ -253,6 +249,23 @@ impl GroupBatch {
     pub(super) fn tell(&self, over: bool) {
         let moved = if over { &self.0.over } else { &self.0.room };
         _ = moved.send(());
+    }
+}
+
+/// Awaits a publish that begins now; most are over at once, and need no timer.
+async fn in_time(
+    published: impl Future<Output = Result<(), PublishError>>,
+    now: Instant,
+) -> Result<(), String> {
+    let mut published = pin!(published);
+    // Nobody else of the group gets on while this waits.
+    let sent = match published.as_mut().now_or_never() {
+        Some(sent) => Ok(sent),
+        None => tokio::time::timeout_at(now + ANSWER_LIMIT, published).await,
+    };
+    match sent {
+        Ok(sent) => sent.map_err(|error| error.to_string()),
+        Err(late) => Err(late.to_string()),
     }
 }
 
