@@ -110,6 +110,17 @@ impl Bucket {
         }
     }
 
+    /// Writes over the revision that was read, or a key that was not there. Returns the new one.
+    ///
+    /// # Errors
+    /// [`KvError::Conflict`] where another stands.
+    pub async fn write(&self, key: &str, value: Bytes, read: Option<u64>) -> Result<u64, KvError> {
+        match read {
+            Some(revision) => self.update(key, value, revision).await,
+            None => self.create(key, value).await,
+        }
+    }
+
     /// Writes over one revision. Returns the new one.
     ///
     /// # Errors

@@ -53,11 +53,7 @@ async fn read(bucket: &Bucket) -> Result<Option<(Ledger, u64)>, Unreadable> {
 
 async fn write(bucket: &Bucket, ledger: &Ledger, over: Option<u64>) -> Written {
     let value = wire::encode(ledger);
-    let written = match over {
-        Some(revision) => bucket.update(LEDGER, value, revision).await,
-        None => bucket.create(LEDGER, value).await,
-    };
-    match written {
+    match bucket.write(LEDGER, value, over).await {
         Ok(revision) => Written::Applied(revision),
         Err(KvError::Conflict) => Written::Conflict,
         Err(KvError::Unknown(error)) => {

@@ -13,7 +13,6 @@ pub mod flight;
 pub mod ingest;
 pub mod message;
 pub mod outlet;
-pub mod refusals;
 mod ride;
 pub mod said;
 pub mod shared;

@@ -56,11 +56,11 @@ pub async fn write(
 /// One under another token is over, and gives way; one under this token stands.
 async fn put(state: &Bucket, halt: &Halt) -> Result<(), KvError> {
     let standing = state.get(HALT).await?;
-    let written = match standing {
-        None => state.create(HALT, wire::encode(halt)).await,
-        Some(entry) if fingerprint(&entry).as_ref() == Some(&halt.token) => return Ok(()),
-        Some(entry) => state.update(HALT, wire::encode(halt), entry.revision).await,
-    };
+    if standing.as_ref().and_then(fingerprint).as_ref() == Some(&halt.token) {
+        return Ok(());
+    }
+    let read = standing.map(|entry| entry.revision);
+    let written = state.write(HALT, wire::encode(halt), read).await;
     match written {
         // Another shard of this fleet met the same close in the same moment.
         Ok(_) | Err(KvError::Conflict) => Ok(()),

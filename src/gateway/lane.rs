@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     buffer::Budget,
-    forward::refusals::Refusals,
     group::{self, Shared},
 };
 use crate::{
@@ -25,6 +24,7 @@ use crate::{
     fleet::{GroupId, Layout},
     lease::Held,
     subject::Names,
+    telemetry::seldom::Seldom,
 };
 
 /// What a lane gives to its groups.
@@ -37,7 +37,7 @@ pub struct Tools {
     /// The bucket of state.
     pub state: Bucket,
     /// What its streams refuse.
-    pub refusals: Refusals,
+    pub refusals: Seldom,
     /// Counts the leaders that announced themselves.
     pub leader: watch::Receiver<u64>,
 }
@@ -145,7 +145,7 @@ async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Tools
         broker,
         leases,
         state,
-        refusals: Refusals::default(),
+        refusals: Seldom::default(),
         leader,
     })
 }

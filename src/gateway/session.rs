@@ -90,10 +90,8 @@ impl SessionKey {
             epoch: self.epoch.0,
             seq: session.seq,
         });
-        let first = match self.revision {
-            Some(revision) => self.bucket.update(&self.key, value.clone(), revision).await,
-            None => self.bucket.create(&self.key, value.clone()).await,
-        };
+        let copy = value.clone();
+        let first = self.bucket.write(&self.key, copy, self.revision).await;
         if first.is_ok() {
             return first;
         }

@@ -305,7 +305,7 @@ impl Run {
         let Some(confirm) = self.shard.asking.fire() else {
             return Wake::Other;
         };
-        let polled = socket.poll_once(&self.shard.held).await;
+        let polled = socket.poll_to_send(&self.shard.held).await;
         self.shard.asking.confirm(&confirm);
         self.shard.asking.after_poll();
         polled.map_or(Wake::Other, Wake::Polled)

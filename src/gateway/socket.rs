@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::Stream;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::unconstrained};
 use twilight_gateway::{
     CloseFrame, CommandRatelimiter, Config, ConfigBuilder, Message, Session, Shard, ShardId,
     ShardState, error::ReceiveMessageError,
@@ -90,6 +90,11 @@ impl Socket {
             None => Poll::Ready(Some(Polled::Unleased)),
         })
         .await
+    }
+
+    /// The same, whatever of the task's budget other sources have used up: a poll that has to send.
+    pub async fn poll_to_send(&mut self, held: &watch::Receiver<Option<Held>>) -> Option<Polled> {
+        unconstrained(self.poll_once(held)).await
     }
 
     /// Whoever polled waits for something else now, and may miss what the last poll was to wake it for.

@@ -18,6 +18,7 @@ use crate::{
         bucket::{Bucket, KvError},
     },
     clock::{self, Boottime},
+    telemetry::seldom::Seldom,
     wire,
 };
 
@@ -93,6 +94,7 @@ impl Keeper {
             key,
             nonce,
             sender,
+            failures: Seldom::default(),
         };
         let task = tokio::spawn(run.keep(persistent, release.clone()));
         Self {
@@ -114,6 +116,7 @@ struct Run {
     key: String,
     nonce: String,
     sender: watch::Sender<Option<Held>>,
+    failures: Seldom,
 }
 
 impl Run {
@@ -155,7 +158,14 @@ impl Run {
                 let value = self.value(write, epoch);
                 let result = self.owner.bucket.update(&self.key, value, revision).await;
                 if let Err(error @ KvError::Unknown(_)) = &result {
-                    tracing::warn!(lease = self.key, "a renewal of {}: {error}", self.key);
+                    if let Some(more) = self.failures.one_more(clock::now()) {
+                        tracing::warn!(
+                            lease = self.key,
+                            more,
+                            "a renewal of {}: {error}",
+                            self.key
+                        );
+                    }
                     self.owner.broker.suspect().await;
                 }
                 state.wrote(outcome(&result), clock::boottime());

@@ -1,11 +1,11 @@
 //! Publishers of many shards on one connection: by fast-ingest batches and message by message, against
 //! a stream that refuses, forgets, or belongs to somebody else by now.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use bytes::Bytes;
-use futures_util::{StreamExt, future::join_all};
+use futures_util::{FutureExt, StreamExt, future::join_all};
 use shardfleet::{
     broker::{Broker, bucket::Bucket},
     gateway::forward::End,
@@ -34,6 +34,11 @@ fn ids(stored: &[Stored], shard: u32) -> Vec<&str> {
 
 fn wanted(shard: u32, last: u64) -> Vec<String> {
     (1..=last).map(|seq| format!("{shard}:{seq}")).collect()
+}
+
+fn id(message: &async_nats::Message) -> String {
+    let headers = message.headers.as_ref().unwrap();
+    headers.get(MESSAGE_ID).unwrap().to_string()
 }
 
 /// Those that were stored without a fence: they flowed in a batch behind another of their shard.
@@ -134,16 +139,25 @@ async fn what_is_refused_in_a_batch_is_stored_later_and_in_order() {
     let (_nats, broker) = server().await;
     let (_lease, held) = lease();
     let group = begin(&broker, held).await;
+    let mut sent = broker.client.subscribe("discord.*.X").await.unwrap();
+    broker.client.flush().await.unwrap();
     let all = backlogs(&broker, Some(&group), SHARDS, EVENTS);
     let refusing = async {
+        let mut seen = HashSet::new();
         for _ in 0..3 {
             let before = count(&broker).await;
             until("some flowed", async || {
                 (count(&broker).await > before + 500).then_some(())
             })
             .await;
+            while let Some(message) = sent.next().now_or_never() {
+                seen.insert(id(&message.unwrap()));
+            }
             limit_messages(&broker, 10).await;
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            // What was refused is sent again, by itself.
+            let again = async { while seen.insert(id(&sent.next().await.unwrap())) {} };
+            let again = tokio::time::timeout(support::LIMIT, again).await;
+            again.expect("a message is sent a second time");
             limit_messages(&broker, -1).await;
         }
     };

@@ -62,11 +62,7 @@ impl BatchKey {
             epoch: self.epoch.0,
         };
         let value = wire::encode(&batch);
-        let written = match self.revision {
-            Some(revision) => self.bucket.update(&self.key, value, revision).await,
-            None => self.bucket.create(&self.key, value).await,
-        };
-        match written {
+        match self.bucket.write(&self.key, value, self.revision).await {
             Ok(revision) => {
                 self.revision = Some(revision);
                 return Ok(());

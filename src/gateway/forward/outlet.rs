@@ -18,13 +18,13 @@ use bytes::Bytes;
 use super::{
     flight::{ANSWER_LIMIT, Answer, Last},
     message::{Body, Message},
-    refusals::Refusals,
 };
 use crate::{
     broker::Broker,
     clock,
     fleet::ShardId,
     subject::GAP_EVENT,
+    telemetry::seldom::Seldom,
     wire::{
         self,
         event::{CONTENT_ENCODING, Gap, GapReason, ZSTD},
@@ -52,7 +52,7 @@ pub struct Outlet {
     filter: Arc<str>,
     inbox: String,
     /// What the lane's streams refuse.
-    pub refusals: Refusals,
+    pub refusals: Seldom,
     /// Answers to publishes; the last token of their subject is the attempt.
     pub answers: Subscriber,
 }
@@ -73,7 +73,7 @@ impl Outlet {
         broker: &Broker,
         shard: ShardId,
         stream: &str,
-        refusals: Refusals,
+        refusals: Seldom,
     ) -> Result<Self> {
         let inbox = broker.client.new_inbox();
         let answers = broker.client.subscribe(format!("{inbox}.*")).await?;

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use super::{
     claim::BatchKey,
     ingest::{Said, Step},
-    refusals::Refusals,
     said::{Replies, said},
     shared::GroupBatch,
 };
@@ -26,6 +25,7 @@ use crate::{
     },
     lease::Held,
     subject::END_EVENT,
+    telemetry::seldom::Seldom,
 };
 
 /// How long the last owner's batch may take to be closed before it is asked for again.
@@ -49,7 +49,7 @@ pub struct Tender {
     /// Counters.
     pub meters: Meters,
     /// What the lane's streams refuse.
-    pub refusals: Refusals,
+    pub refusals: Seldom,
 }
 
 /// A group whose batches are tended.
@@ -85,7 +85,7 @@ impl Tender {
         ground: &Ground,
         held: watch::Receiver<Option<Held>>,
         budget: Budget,
-        refusals: Refusals,
+        refusals: Seldom,
     ) -> Result<Self> {
         let Ground {
             broker,

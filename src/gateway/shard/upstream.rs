@@ -43,7 +43,7 @@ impl Run {
         let socket = self.socket.as_mut()?;
         let before = socket.commands_left();
         socket.send(asked.command.json.clone());
-        let polled = socket.poll_once(&self.shard.held).await;
+        let polled = socket.poll_to_send(&self.shard.held).await;
         self.shard.asking.after_poll();
         let socket = self.socket.as_ref()?;
         // twilight takes a permit just before it writes: so it says that it has written.

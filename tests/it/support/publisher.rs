@@ -18,7 +18,6 @@ use shardfleet::{
         buffer::Budget,
         forward::{
             Body, End, GroupBatch, Message, Outlet, Publisher, Told,
-            refusals::Refusals,
             tend::{Ground, Tender},
         },
         kind::Kind,
@@ -26,6 +25,7 @@ use shardfleet::{
     },
     lease::Held,
     subject::Names,
+    telemetry::seldom::Seldom,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -102,7 +102,7 @@ pub(crate) async fn begin(broker: &Broker, held: watch::Receiver<Option<Held>>) 
         epoch: Epoch(1),
     };
     let budget = Budget::new(64 << 20);
-    let tender = Tender::open(&ground, held, budget.clone(), Refusals::default());
+    let tender = Tender::open(&ground, held, budget.clone(), Seldom::default());
     let tender = tender.await.unwrap();
     let batch = tender.batch();
     let running = AbortOnDropHandle::new(tokio::spawn(tender.run()));
@@ -158,7 +158,7 @@ pub(crate) async fn publisher(
     shard: u32,
     held: watch::Receiver<Option<Held>>,
 ) -> (mpsc::UnboundedSender<Message>, Publisher) {
-    let outlet = Outlet::open(broker, ShardId(shard), STREAM, Refusals::default());
+    let outlet = Outlet::open(broker, ShardId(shard), STREAM, Seldom::default());
     let (queue, waiting) = mpsc::unbounded_channel();
     let (ready, _) = mpsc::unbounded_channel();
     let progress = Arc::default();

@@ -1,4 +1,4 @@
-//! What the stream refuses, said seldom: a full stream refuses every shard several times a second.
+//! What happens several times a second, said seldom: a full stream refuses every shard, say.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,9 +10,9 @@ use crate::clock::Instant;
 /// How seldom.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-/// The refusals of one lane.
+/// One thing that is said seldom; clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Refusals(Arc<Mutex<State>>);
+pub struct Seldom(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -20,7 +20,7 @@ struct State {
     unsaid: u64,
 }
 
-impl Refusals {
+impl Seldom {
     /// One more. Some: it is time to say so, and so many were not said since the last time.
     pub fn one_more(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,11 +39,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn says_the_first_and_then_how_many_there_were() {
-        let (refusals, now) = (Refusals::default(), crate::clock::now());
-        let shared = refusals.clone();
-        assert_eq!(refusals.one_more(now), Some(0));
+        let (seldom, now) = (Seldom::default(), crate::clock::now());
+        let shared = seldom.clone();
+        assert_eq!(seldom.one_more(now), Some(0));
         assert_eq!(shared.one_more(now), None);
-        assert_eq!(refusals.one_more(now + SAY_EVERY / 2), None);
+        assert_eq!(seldom.one_more(now + SAY_EVERY / 2), None);
         assert_eq!(shared.one_more(now + SAY_EVERY), Some(2));
     }
 }
