@@ -203,8 +203,10 @@ impl Stay {
         let mut pause = pause();
         let mut behind = false;
         loop {
-            match self.open_shard(id, &stop, behind).await {
-                Ok(open) => match Box::pin(open.run()).await {
+            // In a box while it opens: that needs far more room than to run.
+            let opened = Box::pin(self.open_shard(id, &stop, behind)).await;
+            match opened.map(Open::run) {
+                Ok(running) => match running.await {
                     shard::End::Behind => behind = true,
                     end => return end,
                 },

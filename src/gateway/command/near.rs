@@ -20,7 +20,8 @@ pub struct Near(Arc<Mutex<HashMap<ShardId, Way>>>);
 
 /// The way to one shard.
 struct Way {
-    asks: mpsc::Sender<Message>,
+    /// In boxes: a channel has 32 places from the start.
+    asks: mpsc::Sender<Box<Message>>,
     /// Its lane, which may be letting work gather: a command is not to wait for more.
     lane: Thread,
 }
@@ -29,7 +30,7 @@ struct Way {
 pub struct Listed {
     near: Near,
     shard: ShardId,
-    asks: mpsc::Receiver<Message>,
+    asks: mpsc::Receiver<Box<Message>>,
 }
 
 impl Near {
@@ -52,11 +53,11 @@ impl Near {
         let Some(Way { asks, lane }) = listed.get(&shard) else {
             return Some(message);
         };
-        let sent = asks.try_send(message);
+        let sent = asks.try_send(Box::new(message));
         lane.unpark();
         sent.err().map(|error| match error {
             mpsc::error::TrySendError::Full(message)
-            | mpsc::error::TrySendError::Closed(message) => message,
+            | mpsc::error::TrySendError::Closed(message) => *message,
         })
     }
 
@@ -68,12 +69,12 @@ impl Near {
 impl Listed {
     /// Waits for a command.
     pub async fn next(&mut self) -> Option<Message> {
-        self.asks.recv().await
+        self.asks.recv().await.map(|message| *message)
     }
 
     /// One that is there.
     pub fn take(&mut self) -> Option<Message> {
-        self.asks.try_recv().ok()
+        self.asks.try_recv().ok().map(|message| *message)
     }
 
     /// Hears no more: what is still to be taken is the last.
