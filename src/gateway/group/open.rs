@@ -34,13 +34,15 @@ impl Open {
     /// What it was given is moved on before the first poll, and the shard is in a box: a future keeps the room
     /// of both, and there is one of these for each shard.
     pub(super) fn run(self) -> impl Future<Output = shard::End> {
-        let shown = self.shown;
+        let on_status = self.shown;
         let publisher = tokio::spawn(Box::new(self.publisher).run(self.point.last));
         let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved));
         let points = self.shard.points.clone();
         let track = Track::new(self.point.session, self.point.hole_told);
         let shard = Box::pin(self.shard.run(track));
         async move {
+            // All of it is moved in: of its number alone a copy would be, and the rest would end here.
+            let shown = on_status;
             let (end, last) = shard.await;
             // The queue's sender went with the shard: the publisher stores what is left and ends.
             let outcome = publisher.await;
