@@ -25,7 +25,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 
 pub use self::{

@@ -233,8 +233,8 @@ impl Stay {
         let stream = self.stream();
         let (key, stored) =
             SessionKey::open(tools.state.clone(), generation, id, self.epoch).await?;
-        let refusals = tools.refusals.clone();
-        let outlet = Outlet::open(&tools.broker, id, &stream, refusals).await?;
+        let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
+        let outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
         let (last, gap) = outlet.last_and_gap().await;
         if last == forward::Last::Unknown {
             anyhow::bail!("the leader of the stream {stream} does not answer");
