@@ -11,7 +11,7 @@ pub mod provision;
 pub mod rights;
 pub mod server;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use async_nats::{Client, ConnectErrorKind, connection::State, jetstream};
@@ -25,18 +25,29 @@ const MINIMUM_SERVER: (i64, i64, i64) = (2, 11, 0);
 /// How long a JetStream request waits for its answer before it counts as unknown.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A connection to NATS and the names of the fleet on it.
+/// A connection to NATS and the names of the fleet on it; clones share it.
 #[derive(Clone)]
-pub struct Broker {
+pub struct Broker(Arc<Parts>);
+
+/// What a broker gives.
+pub struct Parts {
     /// Core NATS.
     pub client: Client,
     /// JetStream over the same connection.
     pub jetstream: jetstream::Context,
     /// The fleet's names.
     pub names: Names,
-    suspicion: Arc<Suspicion>,
+    suspicion: Suspicion,
     /// Ends what was started beside the connection.
-    _used: Arc<DropGuard>,
+    _used: DropGuard,
+}
+
+impl Deref for Broker {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 impl Broker {
@@ -59,13 +70,13 @@ impl Broker {
         let used = CancellationToken::new();
         let leaving = leave::lame_ducks(client.clone(), configured, lame, used.clone());
         tokio::spawn(leaving);
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             client,
             jetstream,
             names,
-            suspicion: Arc::default(),
-            _used: Arc::new(used.drop_guard()),
-        })
+            suspicion: Suspicion::default(),
+            _used: used.drop_guard(),
+        })))
     }
 
     /// Knocks once: why the server does not let this user in, if it answers and does not.

@@ -11,6 +11,7 @@ pub mod gauge;
 pub mod group;
 pub mod halt;
 pub mod holders;
+pub mod inbox;
 pub mod keep;
 pub mod kind;
 pub mod lane;

@@ -22,6 +22,7 @@ mod generator;
 mod instructions;
 mod latency;
 mod measure;
+mod memory;
 mod payloads;
 mod plan;
 mod plot;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write as _, path::Path};
 
-use crate::{measure::Sample, plan::Row, plot};
+use crate::{measure::Sample, memory, plan::Row, plot};
 
 /// Where a table goes in docs/PERFORMANCE.md.
 const MARKS: (&str, &str) = ("<!-- bench -->\n", "<!-- /bench -->\n");
@@ -127,6 +127,7 @@ impl<'a> Report<'a> {
             };
             _ = writeln!(text, "| {name} | {} | {wanted} |", spread(&ratios));
         }
+        text += &memory::table(self);
         text
     }
 
@@ -154,7 +155,14 @@ impl<'a> Report<'a> {
         std::fs::write(folder.join("performance.svg"), plot::bars(&bars)).unwrap();
     }
 
-    fn values(&self, row: &str, what: fn(&Sample) -> f64) -> Vec<f64> {
+    /// How many a row has.
+    pub(crate) fn shards(&self, row: &str) -> f64 {
+        let row = self.rows.iter().find(|known| known.name == row);
+        row.map_or(f64::NAN, |row| f64::from(row.setting.shards))
+    }
+
+    /// Of all repetitions.
+    pub(crate) fn values(&self, row: &str, what: fn(&Sample) -> f64) -> Vec<f64> {
         let samples = self.samples.get(row).into_iter().flatten();
         samples.map(what).collect()
     }

@@ -3,7 +3,7 @@
 //! The library's own `get` may be answered by a replica that lags (up to a tenth of reads right
 //! after a write were stale): never decide by it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use async_nats::jetstream::{self, kv, stream};
@@ -15,9 +15,11 @@ use super::Broker;
 /// How long a write waits for its answer before it counts as unknown.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// One bucket.
+/// One bucket; clones share it.
 #[derive(Clone)]
-pub struct Bucket {
+pub struct Bucket(Arc<Inner>);
+
+struct Inner {
     name: String,
     store: kv::Store,
     stream: stream::Stream<()>,
@@ -69,11 +71,11 @@ impl Bucket {
             .get_stream_no_info(stream_name)
             .await
             .map_err(unknown)?;
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             name: name.to_owned(),
             store,
             stream,
-        })
+        })))
     }
 
     /// The value of a key as its leader knows it; none if it was never written, deleted or has expired.
@@ -81,8 +83,13 @@ impl Bucket {
     /// # Errors
     /// [`KvError::Unknown`] where NATS does not answer.
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, KvError> {
-        let subject = format!("$KV.{}.{key}", self.name);
-        match self.stream.get_last_raw_message_by_subject(&subject).await {
+        let subject = format!("$KV.{}.{key}", self.0.name);
+        match self
+            .0
+            .stream
+            .get_last_raw_message_by_subject(&subject)
+            .await
+        {
             Ok(message) if is_marker(&message.headers) => Ok(None),
             Ok(message) => Ok(Some(Entry {
                 value: message.payload,
@@ -100,7 +107,7 @@ impl Bucket {
     /// # Errors
     /// [`KvError::Conflict`] where it is.
     pub async fn create(&self, key: &str, value: Bytes) -> Result<u64, KvError> {
-        let create = self.store.create(key, value);
+        let create = self.0.store.create(key, value);
         match limited(create).await? {
             Ok(revision) => Ok(revision),
             Err(error) if error.kind() == kv::CreateErrorKind::AlreadyExists => {
@@ -126,7 +133,7 @@ impl Bucket {
     /// # Errors
     /// [`KvError::Conflict`] where another stands.
     pub async fn update(&self, key: &str, value: Bytes, revision: u64) -> Result<u64, KvError> {
-        limited(self.store.update(key, value, revision))
+        limited(self.0.store.update(key, value, revision))
             .await?
             .map_err(update_error)
     }
@@ -136,7 +143,7 @@ impl Bucket {
     /// # Errors
     /// [`KvError::Conflict`] where another stands.
     pub async fn delete(&self, key: &str, revision: u64) -> Result<(), KvError> {
-        let delete = self.store.delete_expect_revision(key, Some(revision));
+        let delete = self.0.store.delete_expect_revision(key, Some(revision));
         limited(delete).await?.map_err(update_error)
     }
 
@@ -160,6 +167,7 @@ impl Bucket {
         pattern: &str,
     ) -> Result<impl Stream<Item = (String, Option<Entry>)> + Send + Unpin + use<>, KvError> {
         let watch = self
+            .0
             .store
             .watch_with_history(pattern)
             .await

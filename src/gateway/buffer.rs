@@ -16,7 +16,7 @@ const ACKS_COUNT_FOR_MS: u64 = 3_000;
 /// and would be out of every cache by the time they go.
 const BACKLOG: u64 = 4096;
 /// … for a shard with more than this of its own.
-const OWN_BACKLOG: u64 = 256;
+const OWN_BACKLOG: u64 = 64;
 /// A parked shard comes back once less than this share of the limit waits, in percent.
 const RETURN_BELOW: u64 = 25;
 

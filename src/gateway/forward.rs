@@ -24,7 +24,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 
 pub use self::{
@@ -111,7 +110,7 @@ pub struct Publisher {
 impl Publisher {
     /// Publishes until the queue is closed and empty, or the lease ends. `last` is the stream
     /// sequence of the shard's last stored message.
-    pub async fn run(mut self, last: u64) -> End {
+    pub async fn run(mut self: Box<Self>, last: u64) -> End {
         let end = self.publish(last).await;
         if let Some(batch) = &self.batch {
             batch.quit(self.line).await;
@@ -211,7 +210,8 @@ impl Publisher {
                     flight.step(clock::now())
                 }
                 Step::Look => {
-                    let found = self.outlet.last().await;
+                    // In a box: it is large, and seldom there.
+                    let found = Box::pin(self.outlet.last()).await;
                     // An earlier attempt may have carried it, and a batch some behind it.
                     flight.saw(&found, waiting.ids(), clock::now())
                 }

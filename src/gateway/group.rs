@@ -203,8 +203,10 @@ impl Stay {
         let mut pause = pause();
         let mut behind = false;
         loop {
-            match self.open_shard(id, &stop, behind).await {
-                Ok(open) => match Box::pin(open.run()).await {
+            // In a box while it opens: that needs far more room than to run.
+            let opened = Box::pin(self.open_shard(id, &stop, behind)).await;
+            match opened.map(Open::run) {
+                Ok(running) => match running.await {
                     shard::End::Behind => behind = true,
                     end => return end,
                 },
@@ -231,8 +233,8 @@ impl Stay {
         let stream = self.stream();
         let (key, stored) =
             SessionKey::open(tools.state.clone(), generation, id, self.epoch).await?;
-        let refusals = tools.refusals.clone();
-        let outlet = Outlet::open(&tools.broker, id, &stream, refusals).await?;
+        let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
+        let outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
         let (last, gap) = outlet.last_and_gap().await;
         if last == forward::Last::Unknown {
             anyhow::bail!("the leader of the stream {stream} does not answer");

@@ -14,21 +14,25 @@ use crate::clock::Instant;
 /// Writes READYs once they are stored, and resume points as they move, until both senders are gone.
 pub async fn keep(
     mut key: SessionKey,
-    mut ready: mpsc::UnboundedReceiver<Message>,
+    mut ready: mpsc::UnboundedReceiver<Box<Message>>,
     mut points: mpsc::UnboundedReceiver<Session>,
 ) {
     let (mut readies, mut moves) = (true, true);
     while readies || moves {
-        tokio::select! {
+        let session = tokio::select! {
             biased;
-            message = ready.recv(), if readies => match message {
-                Some(message) => if let Some(session) = begun(&message) { key.keep(&session).await },
-                None => readies = false,
-            },
-            point = points.recv(), if moves => match point {
-                Some(session) => key.keep(&session).await,
-                None => moves = false,
-            },
+            message = ready.recv(), if readies => {
+                readies = message.is_some();
+                message.and_then(|message| begun(&message))
+            }
+            point = points.recv(), if moves => {
+                moves = point.is_some();
+                point
+            }
+        };
+        if let Some(session) = session {
+            // In a box: it is large, and seldom there.
+            Box::pin(key.keep(&session)).await;
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     buffer::Budget,
     group::{self, Shared},
+    inbox::Inbox,
 };
 use crate::{
     broker::{Broker, bucket::Bucket},
@@ -36,6 +37,8 @@ pub struct Tools {
     pub leases: Bucket,
     /// The bucket of state.
     pub state: Bucket,
+    /// Where its streams answer.
+    pub inbox: Inbox,
     /// What its streams refuse.
     pub refusals: Seldom,
     /// Counts the leaders that announced themselves.
@@ -141,10 +144,12 @@ async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Tools
             heard.send_modify(|count| *count += 1);
         }
     });
+    let inbox = Inbox::open(&broker).await?;
     Ok(Tools {
         broker,
         leases,
         state,
+        inbox,
         refusals: Seldom::default(),
         leader,
     })

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::join_all};
 use shardfleet::{
     broker::{Broker, bucket::Bucket},
-    gateway::forward::End,
+    gateway::{forward::End, inbox::Inbox},
     subject,
     wire::{self, event::MESSAGE_ID, ingest::StoredBatch},
 };
@@ -75,6 +75,25 @@ async fn the_backlogs_of_many_shards_flow_in_one_batch() {
     for shard in 0..SHARDS {
         assert_eq!(ids(&stored, shard), wanted(shard, EVENTS));
     }
+}
+
+/// Shards of a lane share one subscription.
+#[tokio::test]
+async fn an_answer_goes_to_the_shard_that_waits_for_it() {
+    let (_nats, broker) = server().await;
+    let inbox = Inbox::open(&broker).await.unwrap();
+    let (mut first, mut second) = (inbox.part(), inbox.part());
+    let gone = inbox.part().reply(1);
+    for to in [second.reply(2), gone, first.reply(1), second.reply(3)] {
+        broker.client.publish(to, "{}".into()).await.unwrap();
+    }
+    let mut heard = Vec::new();
+    for of_first in [true, false, false] {
+        let part = if of_first { &mut first } else { &mut second };
+        let message = tokio::time::timeout(support::LIMIT, part.next()).await;
+        heard.push(message.unwrap().unwrap().subject.to_string());
+    }
+    assert_eq!(heard, [first.reply(1), second.reply(2), second.reply(3)]);
 }
 
 /// As with a server before 2.14, or a stream that was made for one.

@@ -23,7 +23,8 @@ pub struct Near(Arc<Mutex<HashMap<ShardId, Way>>>);
 
 /// The way to one shard.
 struct Way {
-    asks: mpsc::Sender<Message>,
+    /// In boxes: a channel has 32 places from the start.
+    asks: mpsc::Sender<Box<Message>>,
     /// Its lane, which may be letting work gather: a command is not to wait for more.
     lane: Thread,
 }
@@ -32,7 +33,7 @@ struct Way {
 pub struct Listed {
     near: Near,
     shard: ShardId,
-    asks: mpsc::Receiver<Message>,
+    asks: mpsc::Receiver<Box<Message>>,
     /// What becomes of those that were handed over and never taken.
     refuse: Box<dyn FnMut(Message) + Send>,
 }
@@ -59,11 +60,11 @@ impl Near {
         let Some(Way { asks, lane }) = listed.get(&shard) else {
             return Some(message);
         };
-        let sent = asks.try_send(message);
+        let sent = asks.try_send(Box::new(message));
         lane.unpark();
         sent.err().map(|error| match error {
             mpsc::error::TrySendError::Full(message)
-            | mpsc::error::TrySendError::Closed(message) => message,
+            | mpsc::error::TrySendError::Closed(message) => *message,
         })
     }
 
@@ -76,7 +77,8 @@ impl Stream for Listed {
     type Item = Message;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.asks.poll_recv(cx)
+        let message = self.asks.poll_recv(cx);
+        message.map(|message| message.map(|message| *message))
     }
 }
 
@@ -93,7 +95,7 @@ impl Drop for Listed {
         }
         drop(listed);
         while let Ok(message) = self.asks.try_recv() {
-            (self.refuse)(message);
+            (self.refuse)(*message);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use async_nats::{
-    HeaderMap, HeaderValue, Subject, Subscriber,
+    HeaderMap, HeaderValue, Subject,
     header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID},
     jetstream::{
         ErrorCode,
@@ -23,6 +23,7 @@ use crate::{
     broker::Broker,
     clock,
     fleet::ShardId,
+    gateway::inbox::Answers,
     subject::GAP_EVENT,
     telemetry::seldom::Seldom,
     wire::{
@@ -44,17 +45,16 @@ pub struct Fence {
     pub filter: Arc<str>,
 }
 
-/// One shard's subjects and its own inbox for answers.
+/// One shard's subjects, and where it hears answers.
 pub struct Outlet {
     broker: Broker,
     stream: Stream<()>,
     shard: ShardId,
     filter: Arc<str>,
-    inbox: String,
     /// What the lane's streams refuse.
     pub refusals: Seldom,
     /// Answers to publishes; the last token of their subject is the attempt.
-    pub answers: Subscriber,
+    pub answers: Answers,
 }
 
 /// The form of a message for the wire, whatever the attempt.
@@ -68,15 +68,14 @@ impl Outlet {
     /// Opens the way of a shard to the stream called `stream`.
     ///
     /// # Errors
-    /// Where NATS refuses the subscription.
+    /// Where the stream can have no such name.
     pub async fn open(
         broker: &Broker,
         shard: ShardId,
         stream: &str,
+        answers: Answers,
         refusals: Seldom,
     ) -> Result<Self> {
-        let inbox = broker.client.new_inbox();
-        let answers = broker.client.subscribe(format!("{inbox}.*")).await?;
         let stream = broker.jetstream.get_stream_no_info(stream).await?;
         let filter = broker.names.shard(shard).into();
         let broker = broker.clone();
@@ -85,7 +84,6 @@ impl Outlet {
             stream,
             shard,
             filter,
-            inbox,
             refusals,
             answers,
         })
@@ -182,7 +180,7 @@ impl Outlet {
     pub async fn publish(&self, (message, out): &(Message, Outgoing), attempt: u64, expected: u64) {
         let headers = out.headers(message, Some(&self.fence(expected)));
         let (subject, payload) = (out.subject.clone(), out.payload.clone());
-        let reply = format!("{}.{attempt}", self.inbox);
+        let reply = self.answers.reply(attempt);
         let client = &self.broker.client;
         let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);
         // What does not leave in time is tried again like what is not answered.

@@ -77,8 +77,8 @@ impl Line {
 pub struct Told {
     /// How far it is.
     pub progress: Arc<Progress>,
-    /// READYs that are stored, for the session's key.
-    pub ready: mpsc::UnboundedSender<Message>,
+    /// READYs that are stored, for the session's key; in boxes, as a channel has 32 places from the start.
+    pub ready: mpsc::UnboundedSender<Box<Message>>,
 }
 
 impl Told {
@@ -89,7 +89,7 @@ impl Told {
         meters.stored(&message, now);
         if message.is_ready() {
             // The owner of the session's key may be gone already; then the stream alone tells.
-            _ = self.ready.send(message);
+            _ = self.ready.send(Box::new(message));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::clock::Instant;
 
 /// Messages that have their form for the wire; more stay in the queue as they came.
-const MOST: usize = 256;
+const MOST: usize = 64;
 /// The same in bytes.
 const MAX_BYTES: usize = 1 << 20;
 

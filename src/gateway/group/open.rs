@@ -24,7 +24,7 @@ pub(super) struct Open {
     pub(super) point: session::ResumePoint,
     pub(super) publisher: Publisher,
     pub(super) key: SessionKey,
-    pub(super) readies: mpsc::UnboundedReceiver<forward::Message>,
+    pub(super) readies: mpsc::UnboundedReceiver<Box<forward::Message>>,
     pub(super) moved: mpsc::UnboundedReceiver<Session>,
     pub(super) shown: Shown,
 }
@@ -32,30 +32,38 @@ pub(super) struct Open {
 impl Open {
     /// Runs the shard, its publisher and its session's keeper until all have ended: after a stop
     /// everything that was taken is stored, and the resume point written.
-    pub(super) async fn run(self) -> shard::End {
-        let shown = self.shown;
-        let publisher = tokio::spawn(self.publisher.run(self.point.last));
+    ///
+    /// What it was given is moved on before the first poll, and the shard is in a box: a future keeps the room
+    /// of both, and there is one of these for each shard.
+    pub(super) fn run(self) -> impl Future<Output = shard::End> {
+        let on_status = self.shown;
+        let publisher = tokio::spawn(Box::new(self.publisher).run(self.point.last));
         let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved));
         let points = self.shard.points.clone();
         let track = Track::new(self.point.session, self.point.hole_told);
-        let (end, last) = self.shard.run(self.asks, track).await;
-        // The queue's sender went with the shard: the publisher stores what is left and ends.
-        let outcome = publisher.await;
-        if let (shard::End::Stopped, Ok(forward::End::Flushed), Some(session)) =
-            (end, &outcome, last)
-        {
-            _ = points.send(session);
-        }
-        drop(points);
-        _ = keeper.await;
-        match outcome {
-            Ok(forward::End::Flushed) => end,
-            Ok(forward::End::LeaseLost) | Err(_) => shard::End::LeaseLost,
-            Ok(forward::End::Usurped) => {
-                tracing::warn!(shard = %shown.id, "a later owner stores for shard {}", shown.id);
-                shard::End::PublisherGone
+        let shard = Box::pin(self.shard.run(self.asks, track));
+        async move {
+            // All of it is moved in: of its number alone a copy would be, and the rest would end here.
+            let shown = on_status;
+            let (end, last) = shard.await;
+            // The queue's sender went with the shard: the publisher stores what is left and ends.
+            let outcome = publisher.await;
+            if let (shard::End::Stopped, Ok(forward::End::Flushed), Some(session)) =
+                (end, &outcome, last)
+            {
+                _ = points.send(session);
             }
-            Ok(forward::End::Behind) => shard::End::Behind,
+            drop(points);
+            _ = keeper.await;
+            match outcome {
+                Ok(forward::End::Flushed) => end,
+                Ok(forward::End::LeaseLost) | Err(_) => shard::End::LeaseLost,
+                Ok(forward::End::Usurped) => {
+                    tracing::warn!(shard = %shown.id, "a later owner stores for shard {}", shown.id);
+                    shard::End::PublisherGone
+                }
+                Ok(forward::End::Behind) => shard::End::Behind,
+            }
         }
     }
 }

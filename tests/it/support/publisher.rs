@@ -20,6 +20,7 @@ use shardfleet::{
             Body, End, GroupBatch, Message, Outlet, Publisher, Told,
             tend::{Ground, Tender},
         },
+        inbox::Inbox,
         kind::Kind,
         metrics::{self, Meters},
     },
@@ -157,8 +158,9 @@ pub(crate) async fn publisher(
     group: Option<&Group>,
     shard: u32,
     held: watch::Receiver<Option<Held>>,
-) -> (mpsc::UnboundedSender<Message>, Publisher) {
-    let outlet = Outlet::open(broker, ShardId(shard), STREAM, Seldom::default());
+) -> (mpsc::UnboundedSender<Message>, Box<Publisher>) {
+    let answers = Inbox::open(broker).await.unwrap().part();
+    let outlet = Outlet::open(broker, ShardId(shard), STREAM, answers, Seldom::default());
     let (queue, waiting) = mpsc::unbounded_channel();
     let (ready, _) = mpsc::unbounded_channel();
     let progress = Arc::default();
@@ -167,7 +169,7 @@ pub(crate) async fn publisher(
         Some(group) => group.batch.join(told.clone()).await,
         None => 0,
     };
-    let publisher = Publisher {
+    let publisher = Box::new(Publisher {
         outlet: outlet.await.unwrap(),
         queue: waiting,
         held,
@@ -176,7 +178,7 @@ pub(crate) async fn publisher(
         meters: Meters::default(),
         batch: group.map(|group| group.batch.clone()),
         line,
-    };
+    });
     (queue, publisher)
 }
 
