@@ -67,7 +67,7 @@ pub(crate) fn configuration(
         "fleet.shards = {shards}\nfleet.group_size = {group_size}\nnats.url = \"{nats}\"\n\
          discord.api = \"http://{}/api/v10\"\ndiscord.intents = [\"GUILDS\"]\n\
          gateway.lanes = {lanes}\ngateway.gather = \"{}ms\"\ngateway.max_groups = {groups}\n\
-         stream.partitions = {partitions}\nweb.listen = \"127.0.0.1:0\"\nlog.level = \"warn\"\n",
+         stream.partitions = {partitions}\nstream.max_bytes = \"2GiB\"\nweb.listen = \"127.0.0.1:0\"\nlog.level = \"warn\"\n",
         generator.address,
         gather / 1000
     )

@@ -34,6 +34,12 @@ const RATIOS: &[(&str, &str, &str)] = &[
     ("paced: shardfleet", "paced: drain, gathering", "≤ 1.6"),
     ("paced: shardfleet", "paced: core publish, gathering", ""),
     ("paced: shardfleet", "paced: drain", ""),
+    (
+        "scale: shardfleet, 256 shards",
+        "scale: shardfleet, 1 shard",
+        "≤ 1.1",
+    ),
+    ("scale: drain, 256 shards", "scale: drain, 1 shard", ""),
 ];
 
 /// Thousand instructions of one run.
