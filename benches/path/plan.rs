@@ -170,7 +170,12 @@ impl Plan {
                 .as_ref()
                 .is_none_or(|only| row.name.contains(only.as_str()))
         };
-        let rows: Vec<Row> = rows.iter().filter(counted).filter(chosen).copied().collect();
+        let rows: Vec<Row> = rows
+            .iter()
+            .filter(counted)
+            .filter(chosen)
+            .copied()
+            .collect();
         let once = self.quick || self.instructions;
         let repetitions = self.repetitions.unwrap_or(if once { 1 } else { 5 });
         let needed = if self.instructions {
