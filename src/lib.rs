@@ -1,5 +1,6 @@
 //! shardfleet: a NATS-native fleet of Discord gateway shards.
 
+pub mod alarm;
 pub mod app;
 pub mod audit;
 pub mod backoff;

@@ -10,11 +10,14 @@
 
 pub mod claim;
 pub mod flight;
+pub mod form;
 pub mod ingest;
 pub mod message;
 pub mod outlet;
 mod ride;
 pub mod said;
+pub mod seat;
+mod send;
 pub mod shared;
 pub mod tend;
 pub mod waiting;
@@ -30,6 +33,7 @@ pub use self::{
     flight::Last,
     message::{Body, Message, Tag},
     outlet::Outlet,
+    seat::{Handover, Seat},
     shared::{GroupBatch, Told},
 };
 use self::{
@@ -101,10 +105,8 @@ pub struct Publisher {
     pub told: Told,
     /// Counters.
     pub meters: Meters,
-    /// Its group's batch, and its line there; none where the stream takes none.
-    pub batch: Option<GroupBatch>,
-    /// See `batch`.
-    pub line: usize,
+    /// Its place in its group's batch; none where the stream takes none.
+    pub seat: Option<Seat>,
 }
 
 impl Publisher {
@@ -112,8 +114,8 @@ impl Publisher {
     /// sequence of the shard's last stored message.
     pub async fn run(mut self: Box<Self>, last: u64) -> End {
         let end = self.publish(last).await;
-        if let Some(batch) = &self.batch {
-            batch.quit(self.line).await;
+        if let Some(seat) = &self.seat {
+            seat.quit();
         }
         end
     }
@@ -121,15 +123,11 @@ impl Publisher {
     async fn publish(&mut self, last: u64) -> End {
         let mut flight = Flight::new(last);
         let mut waiting = Waiting::default();
-        let batch = self.batch.clone();
         while self.fill(&mut waiting).await {
-            let joins = match &batch {
-                Some(batch) if flight.is_settled() => batch.joins().await.map(|it| (batch, it)),
-                _ => None,
-            };
-            let outcome = match joins {
-                Some((batch, number)) => self.ride(batch, number, &mut flight, &mut waiting).await,
-                None => self.alone(&mut flight, &mut waiting).await,
+            let outcome = match self.ride(&mut flight, &mut waiting).await {
+                Ok(true) => Ok(()),
+                Ok(false) => self.alone(&mut flight, &mut waiting).await,
+                Err(end) => Err(end),
             };
             if let Err(end) = outcome {
                 self.discard(waiting);
@@ -152,11 +150,11 @@ impl Publisher {
 
     /// Takes a message, and those that came with it.
     fn take(&mut self, waiting: &mut Waiting, first: Message) {
-        waiting.push(&self.outlet, first);
+        waiting.push(&self.outlet.form, first);
         while waiting.has_room()
             && let Ok(next) = self.queue.try_recv()
         {
-            waiting.push(&self.outlet, next);
+            waiting.push(&self.outlet.form, next);
         }
     }
 
@@ -174,8 +172,8 @@ impl Publisher {
             self.told.stored(message, &self.budget, &self.meters, now);
             self.budget.left(1);
         }
-        if let Some(batch) = &self.batch {
-            batch.passed(now).await;
+        if let Some(seat) = &self.seat {
+            seat.passed(now);
         }
         Ok(())
     }

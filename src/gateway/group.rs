@@ -18,7 +18,7 @@ use super::{
     ask::Asking,
     buffer::Budget,
     command::{Commands, near::Near},
-    forward::{self, GroupBatch, Outlet, Publisher, Told, tend::Tender},
+    forward::{self, GroupBatch, Handover, Outlet, Publisher, Told, tend::Tender},
     gauge::Gauges,
     lane::Tools,
     metrics::{self, Meters},
@@ -183,7 +183,7 @@ impl Stay {
             }
         }
         if let Some(batch) = &stay.batch {
-            batch.give_up(&stay.shared.budget).await;
+            batch.give_up(&stay.shared.budget);
         }
         end
     }
@@ -264,10 +264,8 @@ impl Stay {
         let (points, moved) = mpsc::unbounded_channel();
         let progress = Arc::clone(&gauge.progress);
         let told = Told { progress, ready };
-        let line = match &self.batch {
-            Some(batch) => batch.join(told.clone()).await,
-            None => 0,
-        };
+        let batch = self.batch.as_ref();
+        let seat = batch.map(|batch| batch.join(told.clone(), outlet.form.clone()));
         let publisher = Publisher {
             outlet,
             queue: waiting,
@@ -275,12 +273,11 @@ impl Stay {
             budget: shared.budget.clone(),
             told,
             meters: Meters::default(),
-            batch: self.batch.clone(),
-            line,
+            seat: seat.clone(),
         };
         let budget = shared.budget.clone();
         let sink = Sink {
-            queue,
+            handover: Handover { queue, seat },
             budget,
             gauge: Arc::clone(&gauge),
         };

@@ -10,17 +10,10 @@ pub mod intake;
 mod news;
 mod upstream;
 
-use std::{
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use rand::{SeedableRng, rngs::SmallRng};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Sleep,
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use twilight_gateway::Config;
 
@@ -38,6 +31,7 @@ use super::{
     track::{Session, Track},
 };
 use crate::{
+    alarm::Alarm,
     clock::{self, Instant},
     fleet::ShardId,
     lease::Held,
@@ -132,7 +126,7 @@ impl Shard {
             .changes(&self.gateway_url, || Word::Changed);
         let mut run = Run {
             news,
-            timer: Box::pin(tokio::time::sleep_until(now)),
+            alarm: Alarm::new(now),
             pace: Pace::new(now),
             keep: KeepClock::new(now),
             intake,
@@ -152,7 +146,7 @@ impl Shard {
 struct Run {
     shard: Shard,
     news: News,
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
     pace: Pace,
     keep: KeepClock,
     intake: Intake,
@@ -238,7 +232,8 @@ impl Run {
 
     /// Waits for whatever comes first.
     async fn wait(&mut self, now: Instant) -> Wake {
-        self.set_timer(now);
+        let wake = self.next_wakeup(now);
+        self.alarm.set(wake);
         let open = now >= self.pace.open_from().max(self.poll_from);
         let Shard { asking, held, .. } = &mut self.shard;
         if let (false, Some(socket)) = (open, &mut self.socket) {
@@ -261,16 +256,7 @@ impl Run {
             answer = asking.answer() => {
                 if asking.on_answer(&answer) { Wake::Leave } else { Wake::Other }
             }
-            () = self.timer.as_mut() => Wake::Other,
-        }
-    }
-
-    /// A timer that is early costs a look around, one set anew for every event more.
-    fn set_timer(&mut self, now: Instant) {
-        let wake = self.next_wakeup(now);
-        let set = self.timer.deadline();
-        if self.timer.is_elapsed() || wake < set {
-            self.timer.as_mut().reset(wake);
+            () = self.alarm.ring() => Wake::Other,
         }
     }
 

@@ -130,14 +130,14 @@ async fn what_is_refused_for_now_is_stored_later() {
     const EVENTS: u64 = 20;
     let (_nats, broker) = server().await;
     let (_lease, held) = lease();
-    let (queue, publisher) = publisher(&broker, None, 0, held).await;
+    let (handover, publisher) = publisher(&broker, None, 0, held).await;
     limit_messages(&broker, 10).await;
     let mut sent = broker.client.subscribe("discord.0.X").await.unwrap();
     broker.client.flush().await.unwrap();
     for seq in 1..=EVENTS {
-        send(&queue, &publisher.budget, event(0, seq));
+        send(&handover, &publisher.budget, event(0, seq));
     }
-    drop(queue);
+    drop(handover);
     let publishing = tokio::spawn(publisher.run(0));
     for _ in 0..3 {
         let message = tokio::time::timeout(support::LIMIT, sent.next()).await;
@@ -195,11 +195,11 @@ async fn what_the_last_owner_had_under_way_does_not_come_in() {
     let (_nats, broker) = server().await;
     let (_lease, held) = lease();
     let group = begin(&broker, held.clone()).await;
-    let (queue, publisher) = publisher(&broker, Some(&group), 0, held.clone()).await;
+    let (handover, publisher) = publisher(&broker, Some(&group), 0, held.clone()).await;
     let budget = publisher.budget.clone();
     let publishing = tokio::spawn(publisher.run(0));
     for seq in 1..=40 {
-        send(&queue, &budget, event(0, seq));
+        send(&handover, &budget, event(0, seq));
     }
     until("all are stored", async || {
         (count(&broker).await == 40).then_some(())
@@ -221,8 +221,8 @@ async fn what_the_last_owner_had_under_way_does_not_come_in() {
     late.await.unwrap();
     client.flush().await.unwrap();
     // Its own next message finds out how far the shard is before it goes.
-    send(&queue, &budget, event(0, 41));
-    drop(queue);
+    send(&handover, &budget, event(0, 41));
+    drop(handover);
     assert_eq!(publishing.await.unwrap(), End::Flushed);
     let stored = stored(&broker).await;
     assert_eq!((stored.len(), next > 2), (41, true));
@@ -243,13 +243,13 @@ async fn what_the_stream_loses_after_its_ack_ends_the_publisher() {
         let (_lease, held) = lease();
         let group = begin(&broker, held.clone()).await;
         let group = batches.then_some(&group);
-        let (queue, publisher) = publisher(&broker, group, 0, held).await;
+        let (handover, publisher) = publisher(&broker, group, 0, held).await;
         let (budget, progress) = (
             publisher.budget.clone(),
             Arc::clone(&publisher.told.progress),
         );
         let publishing = tokio::spawn(publisher.run(0));
-        (1..=40).for_each(|seq| send(&queue, &budget, event(0, seq)));
+        (1..=40).for_each(|seq| send(&handover, &budget, event(0, seq)));
         until("all are acknowledged", async || {
             (progress.stored() == 40).then_some(())
         })
@@ -258,7 +258,7 @@ async fn what_the_stream_loses_after_its_ack_ends_the_publisher() {
         for sequence in 36..=40 {
             stream.delete_message(sequence).await.unwrap();
         }
-        send(&queue, &budget, event(0, 41));
+        send(&handover, &budget, event(0, 41));
         let end = tokio::time::timeout(support::LIMIT, publishing).await;
         assert_eq!(end.unwrap().unwrap(), End::Behind, "batches: {batches}");
         assert_eq!(ids(&stored(&broker).await, 0), wanted(0, 35));

@@ -80,7 +80,6 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Ingest {
     phase: Phase,
-    number: u64,
     sent: u64,
     acked: u64,
     every: u64,
@@ -118,7 +117,6 @@ impl Ingest {
     pub fn new(now: Instant) -> Self {
         Self {
             phase: Phase::Closed { until: now },
-            number: 0,
             sent: 0,
             acked: 0,
             every: 0,
@@ -147,7 +145,6 @@ impl Ingest {
     /// The next batch has a name.
     pub fn prepared(&mut self, now: Instant) {
         self.phase = Phase::Prepared;
-        self.number += 1;
         (self.sent, self.acked, self.finish) = (0, 0, false);
         self.heard_at = now;
     }
@@ -159,15 +156,14 @@ impl Ingest {
         };
     }
 
-    /// The number of the batch that a shard may join.
-    pub fn joins(&self) -> Option<u64> {
-        matches!(self.phase, Phase::Prepared | Phase::Opening | Phase::Open).then_some(self.number)
+    /// True if there is a batch that a shard may join.
+    pub fn joins(&self) -> bool {
+        matches!(self.phase, Phase::Prepared | Phase::Opening | Phase::Open)
     }
 
-    /// True once the batch of this number is over at the server: nothing of it comes in any more.
-    pub fn is_over(&self, number: u64) -> bool {
-        let closed = matches!(self.phase, Phase::Closed { .. } | Phase::Preparing);
-        self.number != number || closed
+    /// True if there is none, any more or yet: nothing of the last one comes in at the server.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Closed { .. } | Phase::Preparing)
     }
 
     /// Messages that may go now.
@@ -205,6 +201,11 @@ impl Ingest {
     /// Messages of the batch that are stored.
     pub fn acked(&self) -> u64 {
         self.acked
+    }
+
+    /// True if somebody waits for the last acks.
+    pub fn finishes(&self) -> bool {
+        self.finish
     }
 
     /// Somebody waits for the last acks: the batch is to end soon.

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use async_nats::{
-    HeaderMap, HeaderValue, Subject,
-    header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_ID},
+    header::NATS_MESSAGE_ID,
     jetstream::{
         ErrorCode,
         publish::PublishAck,
@@ -13,55 +12,31 @@ use async_nats::{
         stream::{LastRawMessageErrorKind, Stream},
     },
 };
-use bytes::Bytes;
 
 use super::{
     flight::{ANSWER_LIMIT, Answer, Last},
-    message::{Body, Message},
+    form::{Fence, Form, Outgoing},
+    message::Message,
 };
 use crate::{
     broker::Broker,
-    clock,
     fleet::ShardId,
     gateway::inbox::Answers,
     subject::GAP_EVENT,
     telemetry::seldom::Seldom,
-    wire::{
-        self,
-        event::{CONTENT_ENCODING, Gap, GapReason, ZSTD},
-    },
+    wire::{self, event::Gap},
 };
-
-/// The subjects that an expected sequence counts over; server 2.11, no constant in the library.
-const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
-/// Room for headers beside a payload, in bytes.
-const HEADER_ROOM: usize = 1024;
-
-/// The last message that must be stored of a shard when the next one comes in.
-pub struct Fence {
-    /// Its stream sequence; 0: none.
-    pub sequence: u64,
-    /// All that is stored of the shard.
-    pub filter: Arc<str>,
-}
 
 /// One shard's subjects, and where it hears answers.
 pub struct Outlet {
-    broker: Broker,
+    /// What its messages look like.
+    pub form: Form,
     stream: Stream<()>,
-    shard: ShardId,
     filter: Arc<str>,
     /// What the lane's streams refuse.
     pub refusals: Seldom,
     /// Answers to publishes; the last token of their subject is the attempt.
     pub answers: Answers,
-}
-
-/// The form of a message for the wire, whatever the attempt.
-pub struct Outgoing {
-    pub(super) subject: Subject,
-    pub(super) payload: Bytes,
-    zstd: bool,
 }
 
 impl Outlet {
@@ -80,9 +55,8 @@ impl Outlet {
         let filter = broker.names.shard(shard).into();
         let broker = broker.clone();
         Ok(Self {
-            broker,
+            form: Form { broker, shard },
             stream,
-            shard,
             filter,
             refusals,
             answers,
@@ -115,59 +89,9 @@ impl Outlet {
         }
     }
 
-    /// The message as it fits the server: as it is, compressed, or else the word that it is lost.
-    pub fn fit(&self, message: &Message) -> Outgoing {
-        // The client's own figure: a copy of all that the server said would be made for each event.
-        let limit = self.broker.client.max_payload().saturating_sub(HEADER_ROOM);
-        let payload = message.payload();
-        let subject = match &message.body {
-            Body::Event { kind, .. } => kind.subject.clone(),
-            Body::Gap(_) => self.gaps(),
-        };
-        let zstd = false;
-        // A server that takes hardly more than headers says so itself.
-        if payload.len() <= limit || limit == 0 {
-            return Outgoing {
-                subject,
-                payload,
-                zstd,
-            };
-        }
-        match zstd::bulk::compress(&payload, 3) {
-            Ok(small) if small.len() <= limit => Outgoing {
-                subject,
-                payload: small.into(),
-                zstd: true,
-            },
-            _ => {
-                tracing::error!(
-                    shard = %self.shard,
-                    %subject,
-                    bytes = payload.len(),
-                    limit,
-                    "an event of shard {} is too large for NATS: raise max_payload",
-                    self.shard
-                );
-                let reason = GapReason::Oversize;
-                let (session, seq) = (&message.session, message.seq);
-                let mut gap = Gap::new(reason, session, seq, clock::unix_ms());
-                gap.missing = Some(1);
-                Outgoing {
-                    subject: self.gaps(),
-                    payload: wire::encode(&gap),
-                    zstd,
-                }
-            }
-        }
-    }
-
-    fn gaps(&self) -> Subject {
-        self.broker.names.event(self.shard, GAP_EVENT).into()
-    }
-
     /// Whose way it is.
     pub fn shard(&self) -> ShardId {
-        self.shard
+        self.form.shard
     }
 
     /// What the next message expects, if the shard's last one stands there.
@@ -181,11 +105,11 @@ impl Outlet {
         let headers = out.headers(message, Some(&self.fence(expected)));
         let (subject, payload) = (out.subject.clone(), out.payload.clone());
         let reply = self.answers.reply(attempt);
-        let client = &self.broker.client;
+        let client = &self.form.broker.client;
         let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);
         // What does not leave in time is tried again like what is not answered.
         if let Ok(Err(error)) = tokio::time::timeout(ANSWER_LIMIT, sent).await {
-            let shard = self.shard;
+            let shard = self.shard();
             tracing::warn!(%shard, "a publish of shard {shard} failed: {error}");
         }
     }
@@ -193,28 +117,12 @@ impl Outlet {
     /// Said before the shard resumes from what the stream still has.
     pub fn tell_of_loss(&self) {
         tracing::error!(
-            shard = %self.shard,
+            shard = %self.shard(),
             "the stream has lost messages of shard {} that it had acknowledged: did a NATS node lose its \
              power, or was the stream restored? The shard resumes from what is left. See sync_interval in \
              the operator's manual",
-            self.shard
+            self.shard()
         );
-    }
-}
-
-impl Outgoing {
-    pub(super) fn headers(&self, message: &Message, fence: Option<&Fence>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_MESSAGE_ID, message.id());
-        if let Some(Fence { sequence, filter }) = fence {
-            let expected = HeaderValue::from(*sequence);
-            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected);
-            headers.insert(EXPECTED_SUBJECT, &**filter);
-        }
-        if self.zstd {
-            headers.insert(CONTENT_ENCODING, ZSTD);
-        }
-        headers
     }
 }
 

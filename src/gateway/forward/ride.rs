@@ -1,58 +1,49 @@
-//! A shard's messages in its group's batch: sent as they come, while the batch lasts.
+//! A shard in its group's batch: what it reads goes there by itself, until that is over.
 
-use super::{
-    End, Publisher,
-    flight::Flight,
-    shared::{GroupBatch, Ride},
-    waiting::Waiting,
-};
+use super::{End, Publisher, flight::Flight, waiting::Waiting};
 use crate::{clock, gateway::socket::valid};
 
 impl Publisher {
-    /// Sends what waits, and what comes, in the batch of this number, until that is over or nothing comes
-    /// any more. What was not acknowledged waits again.
+    /// Boards with all that waits, if there is a batch to join; returns true when it is over for the shard.
+    /// What was not acknowledged waits again.
     pub(super) async fn ride(
         &mut self,
-        batch: &GroupBatch,
-        number: u64,
         flight: &mut Flight,
         waiting: &mut Waiting,
-    ) -> Result<(), End> {
-        let (line, fence) = (self.line, Some(self.outlet.fence(flight.last())));
-        let mut ride = Ride {
-            line,
-            number,
-            fence,
+    ) -> Result<bool, End> {
+        let Some(seat) = self.seat.clone().filter(|_| flight.is_settled()) else {
+            return Ok(false);
         };
-        let (mut room, mut over) = (batch.room(), batch.over());
+        let mut moved = seat.moved();
+        let fence = || self.outlet.fence(flight.last());
+        if !seat.board(fence, waiting, &mut self.queue) {
+            return Ok(false);
+        }
+        // What came after the end of the batch, before this was woken.
+        let mut next = None;
         let mut closed = false;
         loop {
             if !valid(&self.held) {
                 return Err(End::LeaseLost);
             }
-            let waited = waiting.waited(clock::now());
-            let on = batch.send(&mut ride, waiting, &self.budget).await;
-            if on && waiting.is_empty() && !waited.is_zero() {
-                self.meters.sent(waited);
+            if closed {
+                seat.finish();
             }
-            let flushed = closed && waiting.is_empty() && batch.finish(line).await;
-            if !on || flushed {
-                let (back, last) = batch.leave(line).await;
-                waiting.put_back(back.into_iter());
-                if ride.fence.is_none() {
-                    flight.rode(last.map(|last| last.id()), clock::now());
+            if let Some(left) = seat.leave() {
+                let form = &self.outlet.form;
+                waiting.put_back(form, left.back.into_iter().chain(next));
+                if left.sent {
+                    flight.rode(left.last.map(|last| last.id()), clock::now());
                 }
-                return Ok(());
+                return Ok(true);
             }
-            let full = !waiting.is_empty();
             tokio::select! {
                 biased;
-                Ok(()) = over.changed() => {}
-                next = self.queue.recv(), if !closed && waiting.has_room() => match next {
-                    Some(message) => self.take(waiting, message),
+                Ok(()) = moved.changed() => {}
+                message = self.queue.recv(), if !closed && next.is_none() => match message {
+                    Some(_) => next = message,
                     None => closed = true,
                 },
-                Ok(()) = room.changed(), if full || closed => {}
             }
         }
     }

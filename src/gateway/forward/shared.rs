@@ -1,18 +1,25 @@
-//! The group's fast-ingest batch as its shards share it: each sends, one task hears what is stored.
+//! The group's fast-ingest batch as its shards share it: they hand their messages over, one task sends
+//! them and hears what is stored.
+//!
+//! One queue for the group, and one task that empties it: an ack wakes that one, not every shard that
+//! waits for room, and events that came together leave together.
 
-use std::{collections::VecDeque, pin::pin, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use async_nats::{Client, client::PublishError};
-use futures_util::FutureExt;
-use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, watch};
+use async_nats::{HeaderMap, Subject};
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{
     Progress,
-    ingest::{ANSWER_LIMIT, Ingest},
-    message::{Message, Tag},
-    outlet::{Fence, Outgoing},
+    form::{Fence, Form},
+    ingest::Ingest,
+    message::Message,
     said::Replies,
-    waiting::Waiting,
+    seat::Seat,
 };
 use crate::{
     clock::{self, Instant},
@@ -24,51 +31,55 @@ use crate::{
 pub struct GroupBatch(Arc<Inner>);
 
 struct Inner {
-    client: Client,
     state: Mutex<State>,
-    /// Moves when there is room in the batch.
-    room: watch::Sender<()>,
-    /// Moves when a batch is over, or its lease has changed.
-    over: watch::Sender<()>,
+    /// Moves when a batch is over, its lease has changed, or a shard that leaves has one ack less to wait for.
+    moved: watch::Sender<()>,
     /// Wakes who tends the batch.
     kick: Notify,
 }
 
-/// What its lock guards. It is held while messages go out: the server takes them by their numbers.
 pub(super) struct State {
     pub(super) ingest: Ingest,
     /// Of the batch under way, or prepared.
     pub(super) replies: Replies,
+    /// Handed over, and not sent.
+    queue: VecDeque<Aboard>,
     /// Sent and not acknowledged, in the order of their numbers.
-    flying: VecDeque<Flying>,
+    flying: VecDeque<Aboard>,
     /// Messages of the batch that are not in `flying` any more.
     landed: u64,
     /// Up to which number messages left when.
     departures: VecDeque<(u64, Instant)>,
-    lines: Vec<Line>,
+    pub(super) lines: Vec<Line>,
+    /// Its tender has been woken and has not looked yet.
+    kicked: bool,
 }
 
-struct Flying {
+struct Aboard {
     line: usize,
     message: Message,
-    out: Outgoing,
 }
 
 /// A shard as the batch knows it.
-struct Line {
+pub(super) struct Line {
     /// None once its publisher has ended.
-    told: Option<Told>,
-    /// Messages under way.
-    flying: usize,
+    pub(super) told: Option<Told>,
+    form: Form,
+    /// It hands its messages over to the batch.
+    pub(super) rides: bool,
+    /// For its first message in the batch.
+    pub(super) fence: Option<Fence>,
+    /// Messages handed over and not acknowledged.
+    pub(super) aboard: usize,
     /// Something of it was acknowledged in this batch.
-    acked: bool,
+    pub(super) acked: bool,
     /// What it had in a batch that is over.
-    back: VecDeque<(Message, Outgoing)>,
+    pub(super) back: VecDeque<Message>,
 }
 
 impl Line {
     fn is_free(&self) -> bool {
-        self.told.is_none() && self.flying == 0 && self.back.is_empty()
+        self.told.is_none() && self.aboard == 0 && self.back.is_empty()
     }
 }
 
@@ -94,195 +105,143 @@ impl Told {
     }
 }
 
-/// A shard's place in a batch.
-pub(super) struct Ride {
-    pub(super) line: usize,
-    pub(super) number: u64,
-    /// For its first message.
-    pub(super) fence: Option<Fence>,
+/// A message of the batch on its way out.
+pub(super) struct Leaving {
+    pub(super) subject: Subject,
+    pub(super) reply: String,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Bytes,
+    pub(super) read_at: Instant,
 }
 
 impl GroupBatch {
     /// Without a batch.
-    pub(super) fn new(client: Client, replies: Replies) -> Self {
+    pub(super) fn new(replies: Replies) -> Self {
         let state = State {
             ingest: Ingest::new(clock::now()),
             replies,
+            queue: VecDeque::new(),
             flying: VecDeque::new(),
             landed: 0,
             departures: VecDeque::new(),
             lines: Vec::new(),
+            kicked: false,
         };
         Self(Arc::new(Inner {
-            client,
             state: Mutex::new(state),
-            room: watch::Sender::new(()),
-            over: watch::Sender::new(()),
+            moved: watch::Sender::new(()),
             kick: Notify::new(),
         }))
     }
 
-    /// One more shard: its line.
-    pub async fn join(&self, told: Told) -> usize {
-        let lines = &mut self.lock().await.lines;
+    /// One more shard: its seat.
+    pub fn join(&self, told: Told, form: Form) -> Seat {
+        let lines = &mut self.lock().lines;
         let line = Line {
             told: Some(told),
-            flying: 0,
+            form,
+            rides: false,
+            fence: None,
+            aboard: 0,
             acked: false,
             back: VecDeque::new(),
         };
         // A shard that was opened anew left one.
-        if let Some(free) = lines.iter().position(Line::is_free) {
-            lines[free] = line;
-            return free;
+        let free = lines.iter().position(Line::is_free);
+        let number = free.unwrap_or(lines.len());
+        if number < lines.len() {
+            lines[number] = line;
+        } else {
+            lines.push(line);
         }
-        lines.push(line);
-        lines.len() - 1
-    }
-
-    /// A shard's publisher has ended.
-    pub(super) async fn quit(&self, line: usize) {
-        self.lock().await.lines[line].told = None;
-    }
-
-    /// A message was published by itself.
-    pub(super) async fn passed(&self, now: Instant) {
-        if self.lock().await.ingest.passed(now) {
-            self.0.kick.notify_one();
-        }
-    }
-
-    /// The number of the batch that a shard may join.
-    pub(super) async fn joins(&self) -> Option<u64> {
-        self.lock().await.ingest.joins()
-    }
-
-    /// Sends what waits, as far as there is room: true unless the batch of the ride is over.
-    pub(super) async fn send(
-        &self,
-        ride: &mut Ride,
-        waiting: &mut Waiting,
-        budget: &Budget,
-    ) -> bool {
-        let mut state = self.lock().await;
-        if state.ingest.is_over(ride.number) {
-            return false;
-        }
-        let now = clock::now();
-        let (mut sent, mut first) = (0, false);
-        while state.ingest.room() > 0
-            && let Some((message, out)) = waiting.pop()
-        {
-            let number = state.ingest.send(now);
-            let headers = out.headers(&message, ride.fence.take().as_ref());
-            let (subject, payload) = (out.subject.clone(), out.payload.clone());
-            let reply = state.replies.message(number);
-            let client = &self.0.client;
-            let published = client.publish_with_reply_and_headers(subject, reply, headers, payload);
-            if let Err(why) = in_time(published, now).await {
-                tracing::warn!("a publish of {} failed: {why}", out.subject);
-                state.ingest.broke(now);
-            }
-            let line = ride.line;
-            state.lines[line].flying += 1;
-            state.flying.push_back(Flying { line, message, out });
-            sent += 1;
-            first |= number == 1;
-        }
-        if sent > 0 {
-            let upto = state.landed + state.flying.len() as u64;
-            state.departures.push_back((upto, now));
-            budget.left(sent);
-        }
-        // Who tends it has waited for nothing until now, or waits for the end of a lull.
-        if first || state.ingest.is_broken() {
-            self.0.kick.notify_one();
-        }
-        true
-    }
-
-    /// A batch is over: what the shard had in it that was not acknowledged, and its last message that
-    /// was.
-    pub(super) async fn leave(&self, line: usize) -> (VecDeque<(Message, Outgoing)>, Option<Tag>) {
-        let line = &mut self.lock().await.lines[line];
-        let acked = std::mem::take(&mut line.acked);
-        let told = line.told.as_ref().filter(|_| acked);
-        let last = told.and_then(|told| told.progress.last());
-        (std::mem::take(&mut line.back), last)
-    }
-
-    /// The shard waits for its last acks: true if it has them all.
-    pub(super) async fn finish(&self, line: usize) -> bool {
-        let mut state = self.lock().await;
-        if state.lines[line].flying == 0 {
-            return true;
-        }
-        state.ingest.finish();
-        self.0.kick.notify_one();
-        false
+        Seat::new(self.clone(), number)
     }
 
     /// Everything that is not acknowledged, given up: it is the next owner's to fetch.
-    pub async fn give_up(&self, budget: &Budget) {
-        self.lock().await.give_up(budget);
+    pub fn give_up(&self, budget: &Budget) {
+        let mut state = self.lock();
+        state.part(budget);
+        let back = state.lines.iter_mut().flat_map(|line| line.back.drain(..));
+        for message in back {
+            budget.drop_one(message.body.size());
+        }
     }
 
-    /// Moves when there is room in the batch.
-    pub(super) fn room(&self) -> watch::Receiver<()> {
-        self.0.room.subscribe()
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is complete before anything in it may panic.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves when a batch is over, or its lease has changed.
-    pub(super) fn over(&self) -> watch::Receiver<()> {
-        self.0.over.subscribe()
+    /// Moves when a shard of the batch has to look where it is.
+    pub(super) fn moved(&self) -> watch::Receiver<()> {
+        self.0.moved.subscribe()
     }
 
-    pub(super) async fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().await
+    /// Has its shards look where they are.
+    pub(super) fn tell(&self) {
+        _ = self.0.moved.send(());
+    }
+
+    /// Has its tender look what there is to do.
+    pub(super) fn kick(&self) {
+        self.0.kick.notify_one();
     }
 
     pub(super) async fn kicked(&self) {
         self.0.kick.notified().await;
     }
-
-    /// Lets shards know what came of an answer.
-    pub(super) fn tell(&self, over: bool) {
-        let moved = if over { &self.0.over } else { &self.0.room };
-        _ = moved.send(());
-    }
-}
-
-/// Awaits a publish that begins now; most are over at once, and need no timer.
-async fn in_time(
-    published: impl Future<Output = Result<(), PublishError>>,
-    now: Instant,
-) -> Result<(), String> {
-    let mut published = pin!(published);
-    // Nobody else of the group gets on while this waits.
-    let sent = match published.as_mut().now_or_never() {
-        Some(sent) => Ok(sent),
-        None => tokio::time::timeout_at(now + ANSWER_LIMIT, published).await,
-    };
-    match sent {
-        Ok(sent) => sent.map_err(|error| error.to_string()),
-        Err(late) => Err(late.to_string()),
-    }
 }
 
 impl State {
+    /// A message of this line, behind all others. True: its tender sleeps, and could send it.
+    pub(super) fn hand_over(&mut self, line: usize, message: Message) -> bool {
+        self.lines[line].aboard += 1;
+        self.queue.push_back(Aboard { line, message });
+        let wake = !self.kicked && self.ingest.room() > 0;
+        self.kicked |= wake;
+        wake
+    }
+
+    /// The next message, if there is one and room for it.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Leaving> {
+        self.kicked = false;
+        if self.ingest.room() == 0 {
+            return None;
+        }
+        let aboard = self.queue.pop_front()?;
+        let (line, message) = (&mut self.lines[aboard.line], &aboard.message);
+        let number = self.ingest.send(now);
+        let out = line.form.fit(message);
+        let headers = out.headers(message, line.fence.take().as_ref());
+        let leaving = Leaving {
+            subject: out.subject,
+            reply: self.replies.message(number),
+            headers,
+            payload: out.payload,
+            read_at: message.read_at,
+        };
+        self.flying.push_back(aboard);
+        Some(leaving)
+    }
+
+    /// So many messages have left.
+    pub(super) fn departed(&mut self, now: Instant) {
+        let upto = self.landed + self.flying.len() as u64;
+        self.departures.push_back((upto, now));
+    }
+
     /// Counts what was acknowledged since the last time.
     pub(super) fn settle(&mut self, budget: &Budget, meters: &Meters, now: Instant) {
         while self.landed < self.ingest.acked()
-            && let Some(Flying { line, message, .. }) = self.flying.pop_front()
+            && let Some(Aboard { line, message }) = self.flying.pop_front()
         {
             self.landed += 1;
-            if let Some(line) = self.lines.get_mut(line) {
-                line.flying -= 1;
-                line.acked = true;
-                match &line.told {
-                    Some(told) => told.stored(message, budget, meters, now),
-                    None => budget.remove(message.body.size()),
-                }
+            let line = &mut self.lines[line];
+            line.aboard -= 1;
+            line.acked = true;
+            match &line.told {
+                Some(told) => told.stored(message, budget, meters, now),
+                None => budget.remove(message.body.size()),
             }
         }
         while let Some((_, at)) = self
@@ -295,23 +254,24 @@ impl State {
         }
     }
 
-    /// The batch is over: what is not acknowledged goes back to its shards.
-    pub(super) fn part(&mut self, budget: &Budget) {
+    /// The batch is over: what is not acknowledged goes back to its shards. True if somebody rode in it.
+    pub(super) fn part(&mut self, budget: &Budget) -> bool {
         self.landed = 0;
         self.departures.clear();
         budget.came_back(self.flying.len() as u64);
-        for Flying { line, message, out } in self.flying.drain(..) {
-            if let Some(line) = self.lines.get_mut(line) {
-                line.flying -= 1;
-                line.back.push_back((message, out));
+        for Aboard { line, message } in self.flying.drain(..).chain(self.queue.drain(..)) {
+            let line = &mut self.lines[line];
+            line.aboard -= 1;
+            if line.told.is_some() {
+                line.back.push_back(message);
+            } else {
+                budget.drop_one(message.body.size());
             }
         }
-    }
-
-    fn give_up(&mut self, budget: &Budget) {
-        self.part(budget);
-        for (message, _) in self.lines.iter_mut().flat_map(|line| line.back.drain(..)) {
-            budget.drop_one(message.body.size());
-        }
+        let riders = self.lines.iter_mut().filter(|line| line.rides);
+        riders.fold(false, |_, line| {
+            line.rides = false;
+            true
+        })
     }
 }

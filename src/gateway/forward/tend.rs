@@ -15,6 +15,7 @@ use super::{
     shared::GroupBatch,
 };
 use crate::{
+    alarm::Alarm,
     broker::{Broker, bucket::Bucket},
     clock,
     fleet::{Epoch, GroupId, Layout},
@@ -35,8 +36,8 @@ const CLOSE_TRIES: u32 = 5;
 
 /// Who tends the batches of one group.
 pub struct Tender {
-    batch: GroupBatch,
-    client: Client,
+    pub(super) batch: GroupBatch,
+    pub(super) client: Client,
     inbox: String,
     /// Where the end of a batch is said.
     end: Subject,
@@ -108,7 +109,7 @@ impl Tender {
             .context("a group without a shard")?;
         let replies = Replies::new(&inbox, &last);
         let mut tender = Self {
-            batch: GroupBatch::new(broker.client.clone(), replies.clone()),
+            batch: GroupBatch::new(replies.clone()),
             client: broker.client.clone(),
             end: broker.names.event(first, END_EVENT).into(),
             inbox,
@@ -147,42 +148,52 @@ impl Tender {
     /// Tends until it is dropped.
     pub async fn run(mut self) {
         let batch = self.batch.clone();
+        let mut alarm = Alarm::new(clock::now());
         loop {
-            let step = batch.lock().await.ingest.step(clock::now());
-            let wake = match step {
+            self.send().await;
+            let wakes = match self.step() {
                 Step::Prepare => {
                     self.prepare().await;
                     continue;
                 }
                 Step::End(number) => {
-                    let reply = batch.lock().await.replies.end(number);
+                    let reply = batch.lock().replies.end(number);
                     self.say(reply).await;
                     continue;
                 }
                 Step::Close => {
-                    let reply = batch.lock().await.replies.close();
+                    let reply = batch.lock().replies.close();
                     self.meters.retried(Retry::Broken);
                     self.say(reply).await;
                     continue;
                 }
-                Step::Wait(until) => Some(until),
-                Step::Idle => None,
-            };
-            let slept = async {
-                match wake {
-                    Some(until) => tokio::time::sleep_until(until).await,
-                    None => std::future::pending().await,
+                Step::Wait(until) => {
+                    alarm.set(until);
+                    true
                 }
+                Step::Idle => false,
             };
             tokio::select! {
                 biased;
-                Some(message) = self.answers.next() => self.hear(&message).await,
+                Some(message) = self.answers.next() => self.hear(&message),
                 () = batch.kicked() => {}
                 // One looks for all: a watch of its own would cost every shard more at each event.
-                Ok(()) = self.held.changed() => batch.tell(true),
-                () = slept => {}
+                Ok(()) = self.held.changed() => batch.tell(),
+                () = alarm.ring(), if wakes => {}
             }
         }
+    }
+
+    /// What is due; a batch that is over is taken apart at once, before anybody may want the next one.
+    fn step(&self) -> Step {
+        let mut state = self.batch.lock();
+        let step = state.ingest.step(clock::now());
+        let parted = state.ingest.is_over() && state.part(&self.budget);
+        drop(state);
+        if parted {
+            self.batch.tell();
+        }
+        step
     }
 
     /// Names the next batch, where the lease still holds.
@@ -199,7 +210,7 @@ impl Tender {
         if let Err(error) = &named {
             tracing::warn!("cannot begin a batch: {error:#}");
         }
-        let mut state = self.batch.lock().await;
+        let mut state = self.batch.lock();
         if holds && named.is_ok() {
             state.replies = Replies::new(&self.inbox, &id);
             state.ingest.prepared(clock::now());
@@ -208,9 +219,9 @@ impl Tender {
         }
     }
 
-    async fn hear(&mut self, message: &async_nats::Message) {
+    fn hear(&mut self, message: &async_nats::Message) {
         let now = clock::now();
-        let mut state = self.batch.lock().await;
+        let mut state = self.batch.lock();
         if !state.replies.are_of(&message.subject) {
             return;
         }
@@ -222,18 +233,16 @@ impl Tender {
             tracing::warn!(more, "the stream refuses what flows in a batch: {refusal}");
         }
         let acked = state.ingest.acked();
-        let flowed = state.ingest.flows();
         state.ingest.heard(&said, now);
         if state.ingest.acked() > acked {
             self.budget.acked(clock::unix_ms());
             state.settle(&self.budget, &self.meters, now);
         }
-        let over = flowed && !state.ingest.flows();
-        if over {
-            state.part(&self.budget);
-        }
+        let finishes = state.ingest.finishes();
         drop(state);
-        self.batch.tell(over);
+        if finishes {
+            self.batch.tell();
+        }
     }
 
     async fn say(&self, reply: String) {

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
+    form::{Form, Outgoing},
     message::Message,
-    outlet::{Outgoing, Outlet},
 };
 use crate::clock::Instant;
 
@@ -22,8 +22,8 @@ pub struct Waiting {
 
 impl Waiting {
     /// One more at the end.
-    pub fn push(&mut self, outlet: &Outlet, message: Message) {
-        let out = outlet.fit(&message);
+    pub fn push(&mut self, form: &Form, message: Message) {
+        let out = form.fit(&message);
         self.bytes += message.body.size();
         self.messages.push_back((message, out));
     }
@@ -36,10 +36,11 @@ impl Waiting {
     }
 
     /// Puts back what had left, in front of all that has not.
-    pub fn put_back(&mut self, back: impl DoubleEndedIterator<Item = (Message, Outgoing)>) {
+    pub fn put_back(&mut self, form: &Form, back: impl DoubleEndedIterator<Item = Message>) {
         for message in back.rev() {
-            self.bytes += message.0.body.size();
-            self.messages.push_front(message);
+            self.bytes += message.body.size();
+            let out = form.fit(&message);
+            self.messages.push_front((message, out));
         }
     }
 

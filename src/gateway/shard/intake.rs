@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use ::metrics::counter;
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
 use super::super::{
     buffer::{Admission, Budget},
-    forward::{Body, Message},
+    forward::{Body, Handover, Message},
     gauge::Gauge,
     kind::{Kind, Kinds},
     metrics as table,
@@ -29,8 +28,8 @@ use crate::{
 /// Where a shard's messages go.
 #[derive(Clone)]
 pub struct Sink {
-    /// To its publisher.
-    pub queue: mpsc::UnboundedSender<Message>,
+    /// The way to the stream.
+    pub handover: Handover,
     /// The process's bytes.
     pub budget: Budget,
     /// What the shard shows.
@@ -161,7 +160,7 @@ impl Intake {
 
     /// True if the publisher has ended.
     pub fn closed(&self) -> bool {
-        self.sink.queue.is_closed()
+        self.sink.handover.is_closed()
     }
 
     /// Messages handed on that are not stored.
@@ -223,7 +222,7 @@ impl Intake {
         self.sink.budget.add(bytes);
         self.queued += 1;
         // A publisher that has ended stores nothing any more; the loop sees it and stops.
-        if self.sink.queue.send(message).is_err() {
+        if !self.sink.handover.send(message) {
             self.sink.budget.drop_one(bytes);
         }
     }

@@ -17,7 +17,7 @@ use shardfleet::{
     gateway::{
         buffer::Budget,
         forward::{
-            Body, End, GroupBatch, Message, Outlet, Publisher, Told,
+            Body, End, GroupBatch, Handover, Message, Outlet, Publisher, Told,
             tend::{Ground, Tender},
         },
         inbox::Inbox,
@@ -158,28 +158,25 @@ pub(crate) async fn publisher(
     group: Option<&Group>,
     shard: u32,
     held: watch::Receiver<Option<Held>>,
-) -> (mpsc::UnboundedSender<Message>, Box<Publisher>) {
+) -> (Handover, Box<Publisher>) {
     let answers = Inbox::open(broker).await.unwrap().part();
     let outlet = Outlet::open(broker, ShardId(shard), STREAM, answers, Seldom::default());
     let (queue, waiting) = mpsc::unbounded_channel();
     let (ready, _) = mpsc::unbounded_channel();
     let progress = Arc::default();
     let told = Told { progress, ready };
-    let line = match group {
-        Some(group) => group.batch.join(told.clone()).await,
-        None => 0,
-    };
+    let outlet = outlet.await.unwrap();
+    let seat = group.map(|group| group.batch.join(told.clone(), outlet.form.clone()));
     let publisher = Box::new(Publisher {
-        outlet: outlet.await.unwrap(),
+        outlet,
         queue: waiting,
         held,
         budget: group.map_or_else(|| Budget::new(64 << 20), |group| group.budget.clone()),
         told,
         meters: Meters::default(),
-        batch: group.map(|group| group.batch.clone()),
-        line,
+        seat: seat.clone(),
     });
-    (queue, publisher)
+    (Handover { queue, seat }, publisher)
 }
 
 /// Publishes a backlog that is complete before the first message goes out.
@@ -190,11 +187,11 @@ pub(crate) async fn backlog(
     seqs: RangeInclusive<u64>,
 ) {
     let (_lease, held) = lease();
-    let (queue, publisher) = publisher(broker, group, shard, held).await;
+    let (handover, publisher) = publisher(broker, group, shard, held).await;
     for seq in seqs {
-        send(&queue, &publisher.budget, event(shard, seq));
+        send(&handover, &publisher.budget, event(shard, seq));
     }
-    drop(queue);
+    drop(handover);
     let end = tokio::time::timeout(LIMIT, publisher.run(0)).await;
     assert_eq!(
         end.expect("the backlog is not stored in time"),
@@ -203,9 +200,9 @@ pub(crate) async fn backlog(
 }
 
 /// Hands a message over, as a shard does.
-pub(crate) fn send(queue: &mpsc::UnboundedSender<Message>, budget: &Budget, message: Message) {
+pub(crate) fn send(handover: &Handover, budget: &Budget, message: Message) {
     budget.add(message.body.size());
-    queue.send(message).unwrap();
+    assert!(handover.send(message), "the publisher has ended");
 }
 
 /// Everything that is stored, in its order.

@@ -10,7 +10,7 @@ fn prepared() -> Ingest {
     let mut ingest = Ingest::new(after(0));
     let wanted = (0..BUSY).filter(|_| ingest.passed(after(0))).count();
     assert_eq!((wanted, ingest.step(after(0))), (1, Step::Prepare));
-    assert_eq!(ingest.joins(), None);
+    assert!(!ingest.joins());
     ingest.prepared(after(0));
     ingest
 }
@@ -38,7 +38,7 @@ async fn a_quiet_group_has_no_batch() {
 #[tokio::test(start_paused = true)]
 async fn the_first_message_waits_for_the_server_to_say_how_many_may_follow() {
     let mut ingest = prepared();
-    assert_eq!((ingest.joins(), ingest.room()), (Some(1), 1));
+    assert_eq!((ingest.joins(), ingest.room()), (true, 1));
     assert_eq!((ingest.send(after(0)), ingest.room()), (1, 0));
     ingest.heard(&flow(0, 10), after(1));
     let window = 10 * OUTSTANDING;
@@ -58,10 +58,10 @@ async fn a_lull_ends_it_and_its_end_acknowledges_all() {
     let mut ingest = open(5, 10);
     assert_eq!(ingest.step(after(0)), Step::Wait(after(0) + LULL));
     assert_eq!(ingest.step(after(0) + LULL), Step::End(6));
-    assert_eq!((ingest.room(), ingest.joins()), (0, None));
-    assert!(!ingest.is_over(1));
+    assert_eq!((ingest.room(), ingest.joins()), (0, false));
+    assert!(!ingest.is_over());
     ingest.heard(&Said::Ended { count: 5 }, after(300));
-    assert_eq!((ingest.acked(), ingest.is_over(1)), (5, true));
+    assert_eq!((ingest.acked(), ingest.is_over()), (5, true));
     assert_eq!(ingest.step(after(300)), Step::Idle);
 }
 
@@ -76,7 +76,7 @@ async fn whoever_waits_for_the_last_acks_ends_it_soon() {
     let mut unused = prepared();
     unused.finish();
     assert_eq!(unused.step(after(0)), Step::Idle);
-    assert!(unused.is_over(1));
+    assert!(unused.is_over());
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,9 +95,9 @@ async fn silence_breaks_it_and_it_is_over_once_the_server_says_so() {
         // The word of the gap that closes it, and a late ack of what came before.
         ingest.heard(&Said::Refused("a gap".to_owned()), late);
         ingest.heard(&flow(5, 10), late);
-        assert_eq!((ingest.is_over(1), ingest.room()), (false, 0));
+        assert_eq!((ingest.is_over(), ingest.room()), (false, 0));
         ingest.heard(&Said::Unknown, late);
-        assert_eq!((ingest.is_over(1), ingest.acked()), (true, 0));
+        assert_eq!((ingest.is_over(), ingest.acked()), (true, 0));
         assert!(!(0..100).any(|_| ingest.passed(late)), "it pauses");
         assert!((0..100).any(|_| ingest.passed(late + PAUSE)));
     }
@@ -108,9 +108,12 @@ async fn a_refusal_closes_it() {
     for said in [Said::Refused("full".to_owned()), Said::Away] {
         let mut ingest = open(5, 10);
         ingest.heard(&said, after(1));
-        assert_eq!((ingest.step(after(1)), ingest.joins()), (Step::Close, None));
+        assert_eq!(
+            (ingest.step(after(1)), ingest.joins()),
+            (Step::Close, false)
+        );
         ingest.heard(&Said::Ended { count: 3 }, after(2));
-        assert_eq!((ingest.is_over(1), ingest.acked()), (true, 0));
+        assert_eq!((ingest.is_over(), ingest.acked()), (true, 0));
     }
 }
 
@@ -119,7 +122,7 @@ async fn a_refusal_closes_it() {
 async fn a_batch_that_the_server_does_not_know_is_over() {
     let mut ingest = open(5, 10);
     ingest.heard(&Said::Unknown, after(1));
-    assert_eq!((ingest.is_over(1), ingest.acked()), (true, 0));
+    assert_eq!((ingest.is_over(), ingest.acked()), (true, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,19 +130,7 @@ async fn an_end_with_too_few_messages_is_no_ack() {
     let mut ingest = open(5, 10);
     assert_eq!(ingest.step(after(0) + LULL), Step::End(6));
     ingest.heard(&Said::Ended { count: 3 }, after(300));
-    assert_eq!((ingest.is_over(1), ingest.acked()), (true, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_joined_the_batch_before_is_not_part_of_this_one() {
-    let mut ingest = open(5, 10);
-    ingest.step(after(0) + LULL);
-    ingest.heard(&Said::Ended { count: 5 }, after(300));
-    assert!((0..100).any(|_| ingest.passed(after(300))));
-    assert!(ingest.is_over(1));
-    ingest.prepared(after(300));
-    assert!(ingest.is_over(1) && !ingest.is_over(2));
-    assert_eq!((ingest.joins(), ingest.acked()), (Some(2), 0));
+    assert_eq!((ingest.is_over(), ingest.acked()), (true, 0));
 }
 
 /// One message now and then never makes a lull, and never the next ack.
@@ -151,5 +142,5 @@ async fn a_trickle_ends_it() {
         at += 200;
         ingest.send(after(at));
     }
-    assert_eq!((ingest.joins(), at), (None, 2000));
+    assert_eq!((ingest.joins(), at), (false, 2000));
 }
