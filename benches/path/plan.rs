@@ -35,9 +35,9 @@ pub(crate) struct Plan {
     /// Keeps callgrind's profiles in this folder and tells the most expensive functions
     #[arg(long, requires = "instructions")]
     profile: Option<PathBuf>,
-    /// Only rows whose name holds this
+    /// Only rows whose name holds this; may be given several times
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
     /// Writes all samples to this file, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -166,9 +166,8 @@ impl Plan {
             !(self.instructions && left_out)
         };
         let chosen = |row: &&Row| {
-            self.only
-                .as_ref()
-                .is_none_or(|only| row.name.contains(only.as_str()))
+            let named = |only: &String| row.name.contains(only.as_str());
+            self.only.is_empty() || self.only.iter().any(named)
         };
         let rows: Vec<Row> = rows
             .iter()

@@ -12,11 +12,11 @@ use std::sync::{
 const SHED_ABOVE: u64 = 80;
 /// An ack younger than this shows that NATS is there.
 const ACKS_COUNT_FOR_MS: u64 = 3_000;
-/// With more messages waiting than this, and NATS there, reading slows down: more would wait no shorter,
-/// and would be out of every cache by the time they go.
+/// Messages that may wait while NATS is there, of all shards: more would wait no shorter, and would be out
+/// of every cache by the time they go.
 const BACKLOG: u64 = 4096;
-/// … for a shard with more than this of its own.
-const OWN_BACKLOG: u64 = 64;
+/// A shard's share of them is at least this.
+const LEAST_SHARE: u64 = 64;
 /// A parked shard comes back once less than this share of the limit waits, in percent.
 const RETURN_BELOW: u64 = 25;
 
@@ -30,7 +30,33 @@ pub struct Budget {
     flying: Arc<AtomicU64>,
     /// When the stream last acknowledged anything of this process, in milliseconds since the epoch.
     acked_ms: Arc<AtomicU64>,
+    /// Shards that read.
+    shards: Arc<AtomicU64>,
     limit: u64,
+}
+
+/// A shard's share of the messages that may wait, until it is dropped.
+#[derive(Debug)]
+pub struct Share(Arc<AtomicU64>);
+
+impl Share {
+    /// Messages of the shard that may wait.
+    pub fn most(&self) -> u64 {
+        let shards = self.0.load(Ordering::Relaxed);
+        (BACKLOG / shards.max(1)).max(LEAST_SHARE)
+    }
+
+    /// A shard that has stopped reading goes on when so few wait. It reads many at once then: for one event
+    /// its decompressor and all else of it would have to be fetched from memory too.
+    pub fn room(&self) -> u64 {
+        self.most() / 8
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What to do with one more event.
@@ -61,6 +87,7 @@ impl Budget {
             messages: Arc::default(),
             flying: Arc::default(),
             acked_ms: Arc::default(),
+            shards: Arc::default(),
             limit,
         }
     }
@@ -76,10 +103,16 @@ impl Budget {
         }
     }
 
-    /// Whether a shard with so many messages of its own waiting reads on at `now_ms` since the epoch.
-    pub fn reading(&self, own: u64, now_ms: u64) -> Reading {
+    /// One more shard reads.
+    pub fn share(&self) -> Share {
+        self.shards.fetch_add(1, Ordering::Relaxed);
+        Share(Arc::clone(&self.shards))
+    }
+
+    /// Whether a shard reads on at `now_ms` since the epoch; `backlog`: more of it waits than its share.
+    pub fn reading(&self, backlog: bool, now_ms: u64) -> Reading {
         let full = self.is_full();
-        if (full || self.has_backlog(own)) && self.answers(now_ms) {
+        if (full || backlog) && self.answers(now_ms) {
             Reading::Slowly
         } else if full {
             Reading::Park
@@ -92,12 +125,6 @@ impl Budget {
     fn answers(&self, now_ms: u64) -> bool {
         let acked_ms = self.acked_ms.load(Ordering::Relaxed);
         now_ms.saturating_sub(acked_ms) < ACKS_COUNT_FOR_MS
-    }
-
-    /// True if enough waits to keep the streams busy, and enough of it for a shard that has so many waiting:
-    /// one whose stream is well does not stand still for another's.
-    pub fn has_backlog(&self, own: u64) -> bool {
-        own > OWN_BACKLOG && self.messages.load(Ordering::Relaxed) > BACKLOG
     }
 
     /// True if no more should be read.
@@ -179,7 +206,7 @@ mod tests {
         budget.acked(10_000);
         let (soon, late) = (10_000 + ACKS_COUNT_FOR_MS - 1, 10_000 + ACKS_COUNT_FOR_MS);
         assert_eq!(
-            (budget.admit(true, || late), budget.reading(0, late)),
+            (budget.admit(true, || late), budget.reading(false, late)),
             (Admission::Take, Reading::Freely)
         );
         budget.add(800);
@@ -189,10 +216,10 @@ mod tests {
             (admit(true, late), admit(false, late)),
             (Admission::Shed, Admission::Take)
         );
-        assert_eq!(budget.reading(0, late), Reading::Freely);
+        assert_eq!(budget.reading(false, late), Reading::Freely);
         budget.add(200);
         assert_eq!(
-            (budget.reading(0, soon), budget.reading(0, late)),
+            (budget.reading(false, soon), budget.reading(false, late)),
             (Reading::Slowly, Reading::Park)
         );
         budget.remove(700);
@@ -205,18 +232,23 @@ mod tests {
     fn reads_slowly_behind_a_backlog_while_nats_answers() {
         let budget = Budget::new(1 << 30);
         budget.acked(10_000);
-        (0..=BACKLOG).for_each(|_| budget.add(1));
         let (soon, late) = (10_000, 10_000 + ACKS_COUNT_FOR_MS);
-        let own = OWN_BACKLOG + 1;
-        assert_eq!(budget.reading(own, soon), Reading::Slowly);
-        assert_eq!(
-            budget.reading(own - 1, soon),
-            Reading::Freely,
-            "others wait"
-        );
-        assert_eq!(budget.reading(own, late), Reading::Freely, "there is room");
-        budget.left(1);
-        assert_eq!(budget.reading(own, soon), Reading::Freely);
+        assert_eq!(budget.reading(true, soon), Reading::Slowly);
+        assert_eq!(budget.reading(true, late), Reading::Freely, "there is room");
+        assert_eq!(budget.reading(false, soon), Reading::Freely);
+    }
+
+    #[test]
+    fn shards_share_what_may_wait_and_each_has_something() {
+        let budget = Budget::new(1 << 30);
+        let one = budget.share();
+        assert_eq!((one.most(), one.room()), (BACKLOG, BACKLOG / 8));
+        let three: Vec<Share> = (0..3).map(|_| budget.share()).collect();
+        assert_eq!(one.most(), BACKLOG / 4);
+        drop(three);
+        assert_eq!(one.most(), BACKLOG);
+        let _many: Vec<Share> = (0..1000).map(|_| budget.share()).collect();
+        assert_eq!(one.most(), LEAST_SHARE);
     }
 
     #[test]

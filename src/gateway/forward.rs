@@ -27,7 +27,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 pub use self::{
     flight::Last,
@@ -56,6 +56,9 @@ use crate::{
 pub struct Progress {
     stored: AtomicU64,
     last: Mutex<Option<Tag>>,
+    /// The shard waits until so many are stored; 0: for nothing.
+    awaited: AtomicU64,
+    reached: Notify,
 }
 
 impl Progress {
@@ -72,9 +75,24 @@ impl Progress {
             .clone()
     }
 
+    /// Has [`Progress::reached`] return once so many are stored.
+    pub fn awaits(&self, stored: u64) {
+        self.awaited.store(stored, Ordering::Relaxed);
+    }
+
+    /// Waits until as many are stored as were asked for.
+    pub async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
     fn one_more(&self, tag: Tag) {
-        self.stored.fetch_add(1, Ordering::Relaxed);
+        let stored = self.stored.fetch_add(1, Ordering::Relaxed) + 1;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag);
+        let awaited = self.awaited.load(Ordering::Relaxed);
+        if awaited > 0 && stored >= awaited {
+            self.awaited.store(0, Ordering::Relaxed);
+            self.reached.notify_one();
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub use self::intake::{Sink, Take};
 const BURST: usize = 64;
 /// Words heard before the shard polls again.
 const WORDS: usize = 32;
-/// How soon a shard that reads slowly looks for room.
+/// How soon a shard looks for room in a full buffer.
 const LOOK_FOR_ROOM: Duration = Duration::from_millis(20);
 /// How soon a shard that waits for something without a sound looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -256,6 +256,7 @@ impl Run {
             answer = asking.answer() => {
                 if asking.on_answer(&answer) { Wake::Leave } else { Wake::Other }
             }
+            () = self.intake.room(), if !open => Wake::Other,
             () = self.alarm.ring() => Wake::Other,
         }
     }
@@ -272,7 +273,7 @@ impl Run {
                 && !self.shard.stop.is_cancelled()
                 && clock::now() >= self.pace.open_from()
                 && !self.intake.budget().is_full()
-                && !self.intake.budget().has_backlog(self.intake.waiting());
+                && !self.intake.has_backlog(false);
             let socket = self.socket.as_mut().filter(|_| goes_on)?;
             polled = socket.poll_once(&self.shard.held).await?;
             self.shard.asking.after_poll();
@@ -322,7 +323,10 @@ impl Run {
         let gate = (self.pace.open_from() > now).then(|| self.pace.open_from());
         // Those that wait go on with the next look around.
         let commands = (!self.shard.commands.is_empty()).then_some(now);
-        let room = (self.poll_from > now).then(|| now + LOOK_FOR_ROOM);
+        // Others' messages fill the buffer too: no one says when there is room in it.
+        let full = self.poll_from > now && self.intake.budget().is_full();
+        let room = full.then(|| now + LOOK_FOR_ROOM);
+        let poll = Some(self.poll_from).filter(|from| *from > now);
         // Without a socket it looks for room, or for a URL; with one, at its limits.
         let soon = now + LOOK_AGAIN;
         let limit = if self.socket.is_some() {
@@ -333,7 +337,7 @@ impl Run {
         // A resume point that is due waits until everything is stored.
         let keep = Some(self.keep.next(now)).filter(|next| *next > now);
         let keep = keep.or(Some(soon));
-        let wakes = [asking, until, gate, commands, room, limit, keep];
+        let wakes = [asking, until, gate, commands, room, poll, limit, keep];
         wakes
             .into_iter()
             .flatten()

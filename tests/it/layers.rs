@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("subject", 0, &["fleet"]),
     ("backoff", 0, &[]),
     ("clock", 0, &[]),
+    ("alarm", 1, &[]),
     ("config", 1, &[]),
     ("shutdown", 1, &[]),
     ("telemetry", 1, &["config"]),

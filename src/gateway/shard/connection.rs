@@ -45,16 +45,15 @@ impl Run {
     /// A full buffer, or a backlog: read slowly while NATS answers. Park where it does not, and there is no
     /// room.
     pub(super) fn make_room(&mut self, now: Instant) {
-        let own = self.intake.waiting();
-        match (
-            self.mode,
-            self.intake.budget().reading(own, clock::unix_ms()),
-        ) {
+        let backlog = self.intake.has_backlog(self.poll_from > now);
+        let reading = self.intake.budget().reading(backlog, clock::unix_ms());
+        match (self.mode, reading) {
             (Mode::Running, Reading::Freely) => self.poll_from = now,
             // It was polled: the next time is when there is room, or soon enough for heartbeats.
             (Mode::Running, Reading::Slowly) if self.polled => {
                 self.poll_from = now + SLOW_POLL;
                 self.polled = false;
+                self.intake.awaits_room();
             }
             (Mode::Running, Reading::Park) => {
                 let shard = self.shard.id;

@@ -6,7 +6,7 @@ use ::metrics::counter;
 use bytes::Bytes;
 
 use super::super::{
-    buffer::{Admission, Budget},
+    buffer::{Admission, Budget, Share},
     forward::{Body, Handover, Message},
     gauge::Gauge,
     kind::{Kind, Kinds},
@@ -54,6 +54,7 @@ pub struct Intake {
     session: Arc<str>,
     kinds: Kinds,
     sink: Sink,
+    share: Share,
     queued: u64,
     /// Something came since it was shown last.
     heard: bool,
@@ -63,12 +64,14 @@ impl Intake {
     /// An intake that begins at a resume point, or without one.
     pub fn new(id: ShardId, track: Track, kinds: Kinds, sink: Sink) -> Self {
         let name = track.session().map_or("", |session| &session.id).into();
+        let share = sink.budget.share();
         Self {
             id,
             track,
             session: name,
             kinds,
             sink,
+            share,
             queued: 0,
             heard: false,
         }
@@ -167,6 +170,27 @@ impl Intake {
     pub fn waiting(&self) -> u64 {
         self.queued
             .saturating_sub(self.sink.gauge.progress.stored())
+    }
+
+    /// True if more waits than the shard's share; `stopped`: than lets it go on again.
+    pub fn has_backlog(&self, stopped: bool) -> bool {
+        let most = if stopped {
+            self.share.room()
+        } else {
+            self.share.most()
+        };
+        self.waiting() > most
+    }
+
+    /// Has [`Intake::room`] return once a shard that has stopped may go on.
+    pub fn awaits_room(&self) {
+        let progress = &self.sink.gauge.progress;
+        progress.awaits(self.queued.saturating_sub(self.share.room()));
+    }
+
+    /// Waits until there is room again, where that was asked for.
+    pub async fn room(&self) {
+        self.sink.gauge.progress.reached().await;
     }
 
     /// The process's bytes.
