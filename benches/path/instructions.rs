@@ -10,13 +10,17 @@ use crate::{
     plan::Row,
     profile::Profile,
     report::{median, spread},
-    stage::Stage,
+    stage::{Setting, Stage},
 };
 
 /// How much slower the paced rows go.
 const SLOW: u32 = 20;
 /// Events a shard, before the count and in it: flat out.
 const FLAT: (usize, usize) = (200, 1_000);
+/// The same with many shards: so slow a process loses its leases where each has much to do at once.
+const CROWD: (usize, usize) = (50, 150);
+/// So many are many.
+const MANY: u32 = 64;
 /// The same at a pace.
 const PACED: (usize, usize) = (100, 500);
 /// After the first leg: what was handed over may not have left yet.
@@ -78,7 +82,11 @@ pub(crate) async fn run(
 async fn one(row: &Row, blob: &Arc<Blob>, profiles: Option<&Path>) -> Count {
     let mut setting = row.setting;
     setting.counted = true;
-    let (before, counted) = if setting.pace.is_some() { PACED } else { FLAT };
+    let (before, counted) = match setting {
+        Setting { pace: Some(_), .. } => PACED,
+        Setting { shards: MANY.., .. } => CROWD,
+        _ => FLAT,
+    };
     setting.pace = setting.pace.map(|pace| pace / SLOW);
     if setting.pace.is_some() {
         setting.gather *= u64::from(SLOW);
