@@ -14,6 +14,7 @@ pub mod form;
 pub mod ingest;
 pub mod message;
 pub mod outlet;
+pub mod progress;
 mod ride;
 pub mod said;
 pub mod seat;
@@ -22,17 +23,13 @@ pub mod shared;
 pub mod tend;
 pub mod waiting;
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
-
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 pub use self::{
     flight::Last,
     message::{Body, Message, Tag},
     outlet::Outlet,
+    progress::Progress,
     seat::{Handover, Seat},
     shared::{GroupBatch, Told},
 };
@@ -50,51 +47,6 @@ use crate::{
     clock::{self, Instant},
     lease::Held,
 };
-
-/// How far one shard is, shared with whoever polls it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    stored: AtomicU64,
-    last: Mutex<Option<Tag>>,
-    /// The shard waits until so many are stored; 0: for nothing.
-    awaited: AtomicU64,
-    reached: Notify,
-}
-
-impl Progress {
-    /// Messages stored by this process.
-    pub fn stored(&self) -> u64 {
-        self.stored.load(Ordering::Relaxed)
-    }
-
-    /// The last one of them: what Discord sent before it is stored too, or was dropped on purpose.
-    pub fn last(&self) -> Option<Tag> {
-        self.last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Has [`Progress::reached`] return once so many are stored.
-    pub fn awaits(&self, stored: u64) {
-        self.awaited.store(stored, Ordering::Relaxed);
-    }
-
-    /// Waits until as many are stored as were asked for.
-    pub async fn reached(&self) {
-        self.reached.notified().await;
-    }
-
-    fn one_more(&self, tag: Tag) {
-        let stored = self.stored.fetch_add(1, Ordering::Relaxed) + 1;
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag);
-        let awaited = self.awaited.load(Ordering::Relaxed);
-        if awaited > 0 && stored >= awaited {
-            self.awaited.store(0, Ordering::Relaxed);
-            self.reached.notify_one();
-        }
-    }
-}
 
 /// Why a publisher ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,10 +14,10 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::{
-    Progress,
     form::{Fence, Form},
     ingest::Ingest,
     message::Message,
+    progress::Progress,
     said::Replies,
     seat::Seat,
 };
