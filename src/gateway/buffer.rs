@@ -16,7 +16,7 @@ const ACKS_COUNT_FOR_MS: u64 = 3_000;
 /// of every cache by the time they go.
 const BACKLOG: u64 = 4096;
 /// A shard's share of them is at least this.
-const LEAST_SHARE: u64 = 64;
+const LEAST_SHARE: u64 = 48;
 /// A parked shard comes back once less than this share of the limit waits, in percent.
 const RETURN_BELOW: u64 = 25;
 

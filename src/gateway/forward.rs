@@ -120,11 +120,11 @@ impl Publisher {
 
     /// Takes a message, and those that came with it.
     fn take(&mut self, waiting: &mut Waiting, first: Message) {
-        waiting.push(&self.outlet.form, first);
+        waiting.push(first);
         while waiting.has_room()
             && let Ok(next) = self.queue.try_recv()
         {
-            waiting.push(&self.outlet.form, next);
+            waiting.push(next);
         }
     }
 
@@ -138,8 +138,9 @@ impl Publisher {
         let (count, now) = (stored?, clock::now());
         self.meters.acked(now - sent_at);
         self.budget.acked(clock::unix_ms());
-        for (message, _) in (0..count).map_while(|_| waiting.pop()) {
+        for message in (0..count).map_while(|_| waiting.pop()) {
             self.told.stored(message, &self.budget, &self.meters, now);
+            self.told.progress.left();
             self.budget.left(1);
         }
         if let Some(seat) = &self.seat {
@@ -225,8 +226,8 @@ impl Publisher {
 
     fn discard(&mut self, mut waiting: Waiting) {
         self.queue.close();
-        let fitted = std::iter::from_fn(|| waiting.pop().map(|(message, _)| message));
-        for message in fitted.chain(std::iter::from_fn(|| self.queue.try_recv().ok())) {
+        let waiting = std::iter::from_fn(|| waiting.pop());
+        for message in waiting.chain(std::iter::from_fn(|| self.queue.try_recv().ok())) {
             self.budget.drop_one(message.body.size());
         }
     }

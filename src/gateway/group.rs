@@ -277,7 +277,11 @@ impl Stay {
         };
         let budget = shared.budget.clone();
         let sink = Sink {
-            handover: Handover { queue, seat },
+            handover: Handover {
+                queue,
+                seat,
+                progress: Arc::clone(&gauge.progress),
+            },
             budget,
             gauge: Arc::clone(&gauge),
         };

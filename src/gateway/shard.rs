@@ -323,10 +323,10 @@ impl Run {
         let gate = (self.pace.open_from() > now).then(|| self.pace.open_from());
         // Those that wait go on with the next look around.
         let commands = (!self.shard.commands.is_empty()).then_some(now);
-        // Others' messages fill the buffer too: no one says when there is room in it.
-        let full = self.poll_from > now && self.intake.budget().is_full();
-        let room = full.then(|| now + LOOK_FOR_ROOM);
         let poll = Some(self.poll_from).filter(|from| *from > now);
+        // Others' messages fill the buffer too: no one says when there is room in it.
+        let full = poll.is_some() && !self.intake.has_backlog(true);
+        let room = full.then(|| now + LOOK_FOR_ROOM);
         // Without a socket it looks for room, or for a URL; with one, at its limits.
         let soon = now + LOOK_AGAIN;
         let limit = if self.socket.is_some() {

@@ -234,6 +234,40 @@ async fn connect_again(broker: &Broker) -> Broker {
     connect(&format!("{}:{}", info.host, info.port)).await
 }
 
+/// A poll loop learns at its next turn that its publisher has ended; by then its place in the batch may be
+/// another shard's.
+#[tokio::test]
+async fn what_comes_after_the_publishers_end_goes_nowhere() {
+    let (_nats, broker) = server().await;
+    let (lease_of_one, held) = lease();
+    let (_lease, held_on) = lease();
+    let group = begin(&broker, held_on.clone()).await;
+    let (one, ended) = publisher(&broker, Some(&group), 0, held).await;
+    let budget = ended.budget.clone();
+    lease_of_one.send_replace(None);
+    send(&one, &budget, event(0, 1));
+    assert_eq!(ended.run(0).await, End::LeaseLost);
+
+    let (other, publisher) = publisher(&broker, Some(&group), 1, held_on).await;
+    let progress = Arc::clone(&publisher.told.progress);
+    let publishing = tokio::spawn(publisher.run(0));
+    let mut seq = 0;
+    until("the other one flows in a batch", async || {
+        for _ in 0..50 {
+            seq += 1;
+            send(&other, &budget, event(1, seq));
+        }
+        (progress.stored() > 100).then_some(())
+    })
+    .await;
+    assert!(!one.send(event(0, 2)), "its publisher has ended");
+    drop(other);
+    assert_eq!(publishing.await.unwrap(), End::Flushed);
+    let stored = stored(&broker).await;
+    assert!(ids(&stored, 0).is_empty());
+    assert_eq!(ids(&stored, 1), wanted(1, seq));
+}
+
 /// As after a power loss: what was acknowledged is not there any more. Whoever polls the shard resumes it
 /// from what is left, so that Discord sends the rest again.
 #[tokio::test]

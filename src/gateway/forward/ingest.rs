@@ -189,7 +189,7 @@ impl Ingest {
     }
 
     /// True while something of a batch may come in at the server.
-    pub fn flows(&self) -> bool {
+    fn flows(&self) -> bool {
         self.is_under_way() || self.is_broken()
     }
 
@@ -264,12 +264,13 @@ impl Ingest {
             }
             Phase::Closed { .. } | Phase::Prepared => Step::Idle,
             Phase::Preparing => Step::Prepare,
-            Phase::Open if now >= lull && (self.finish || self.room() > 0) => {
+            // A full batch has acks due, and messages behind it.
+            Phase::Open if now >= lull && self.room() > 0 => {
                 self.phase = Phase::Ending;
                 self.sent_at = now;
                 Step::End(self.sent + 1)
             }
-            Phase::Open if self.finish || self.room() > 0 => Step::Wait(lull),
+            Phase::Open if self.room() > 0 => Step::Wait(lull),
             Phase::Opening | Phase::Open | Phase::Ending if now < answer_by => {
                 Step::Wait(answer_by)
             }

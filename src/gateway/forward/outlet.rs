@@ -15,7 +15,7 @@ use async_nats::{
 
 use super::{
     flight::{ANSWER_LIMIT, Answer, Last},
-    form::{Fence, Form, Outgoing},
+    form::{Fence, Form},
     message::Message,
 };
 use crate::{
@@ -101,9 +101,10 @@ impl Outlet {
     }
 
     /// Sends a message by itself. Nothing is known of the outcome before its answer.
-    pub async fn publish(&self, (message, out): &(Message, Outgoing), attempt: u64, expected: u64) {
+    pub async fn publish(&self, message: &Message, attempt: u64, expected: u64) {
+        let out = self.form.fit(message);
         let headers = out.headers(message, Some(&self.fence(expected)));
-        let (subject, payload) = (out.subject.clone(), out.payload.clone());
+        let (subject, payload) = (out.subject, out.payload);
         let reply = self.answers.reply(attempt);
         let client = &self.form.broker.client;
         let sent = client.publish_with_reply_and_headers(subject, reply, headers, payload);

@@ -14,9 +14,11 @@ use super::message::Tag;
 pub struct Progress {
     stored: AtomicU64,
     last: Mutex<Option<Tag>>,
-    /// The shard waits until so many are stored; 0: for nothing.
-    awaited: AtomicU64,
-    reached: Notify,
+    /// Messages handed over that are not on their way to the stream.
+    waiting: AtomicU64,
+    /// The shard waits until fewer than this wait; 0: for nothing.
+    fewer: AtomicU64,
+    room: Notify,
 }
 
 impl Progress {
@@ -33,25 +35,42 @@ impl Progress {
             .clone()
     }
 
-    /// Has [`Progress::reached`] return once so many are stored.
-    pub fn awaits(&self, stored: u64) {
-        self.awaited.store(stored, Ordering::Relaxed);
+    /// Messages that wait for their way to the stream.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Waits until as many are stored as were asked for.
-    pub async fn reached(&self) {
-        self.reached.notified().await;
+    /// One more waits, or waits again.
+    pub(super) fn waits(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Has [`Progress::room`] return once no more than `most` wait: when the next one leaves, at the earliest.
+    pub fn awaits_room(&self, most: u64) {
+        self.fewer.store(most + 1, Ordering::Relaxed);
+    }
+
+    /// Waits until there is as much room as was asked for.
+    pub async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    /// One is on its way, or stored.
+    pub(super) fn left(&self) {
+        let waiting = self
+            .waiting
+            .fetch_sub(1, Ordering::Relaxed)
+            .saturating_sub(1);
+        if waiting < self.fewer.load(Ordering::Relaxed) {
+            self.fewer.store(0, Ordering::Relaxed);
+            self.room.notify_one();
+        }
     }
 
     /// A message is in the stream.
     pub(super) fn one_more(&self, tag: Tag) {
-        let stored = self.stored.fetch_add(1, Ordering::Relaxed) + 1;
+        self.stored.fetch_add(1, Ordering::Relaxed);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag);
-        let awaited = self.awaited.load(Ordering::Relaxed);
-        if awaited > 0 && stored >= awaited {
-            self.awaited.store(0, Ordering::Relaxed);
-            self.reached.notify_one();
-        }
     }
 }
 
@@ -60,44 +79,30 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::{
-        clock,
-        gateway::forward::{Body, Message},
-        wire::event::{Gap, GapReason},
-    };
 
-    fn tag(seq: u64) -> Tag {
-        let message = Message {
-            session: "s".into(),
-            seq,
-            body: Body::Gap(Gap::new(GapReason::Oversize, "s", seq, 0)),
-            read_at: clock::now(),
-        };
-        message.tag()
+    #[tokio::test]
+    async fn whoever_awaits_room_is_told_once_by_the_one_that_leaves_it() {
+        let progress = Progress::default();
+        let is_told = || progress.room().now_or_never().is_some();
+        (0..6).for_each(|_| progress.waits());
+        progress.left();
+        assert!(!is_told(), "nobody asked");
+        progress.awaits_room(3);
+        progress.left();
+        assert!(!is_told());
+        progress.left();
+        assert!(is_told());
+        progress.left();
+        assert!(!is_told());
+        assert_eq!(progress.waiting(), 2);
     }
 
     #[tokio::test]
-    async fn whoever_awaits_so_many_is_woken_by_the_last_of_them_and_once() {
+    async fn room_that_is_there_already_is_told_with_the_next_one() {
         let progress = Progress::default();
-        progress.one_more(tag(1));
-        assert!(progress.reached().now_or_never().is_none(), "nobody asked");
-        progress.awaits(3);
-        progress.one_more(tag(2));
-        assert!(progress.reached().now_or_never().is_none());
-        progress.one_more(tag(3));
-        assert!(progress.reached().now_or_never().is_some());
-        progress.one_more(tag(4));
-        assert!(progress.reached().now_or_never().is_none());
-        assert_eq!(progress.stored(), 4);
-    }
-
-    /// Acks may come before the shard has asked.
-    #[tokio::test]
-    async fn what_is_reached_already_is_told_with_the_next_ack() {
-        let progress = Progress::default();
-        (1..=5).for_each(|seq| progress.one_more(tag(seq)));
-        progress.awaits(3);
-        progress.one_more(tag(6));
-        assert!(progress.reached().now_or_never().is_some());
+        (0..2).for_each(|_| progress.waits());
+        progress.awaits_room(3);
+        progress.left();
+        assert!(progress.room().now_or_never().is_some());
     }
 }

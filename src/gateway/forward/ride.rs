@@ -24,14 +24,14 @@ impl Publisher {
         let mut closed = false;
         loop {
             if !valid(&self.held) {
+                waiting.put_back(next.into_iter());
                 return Err(End::LeaseLost);
             }
             if closed {
                 seat.finish();
             }
             if let Some(left) = seat.leave() {
-                let form = &self.outlet.form;
-                waiting.put_back(form, left.back.into_iter().chain(next));
+                waiting.put_back(left.back.into_iter().chain(next));
                 if left.sent {
                     flight.rode(left.last.map(|last| last.id()), clock::now());
                 }

@@ -1,10 +1,13 @@
 //! A shard's place in its group's batch, and its way there.
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, watch};
 
 use super::{
     form::Fence,
     message::{Message, Tag},
+    progress::Progress,
     shared::GroupBatch,
     waiting::Waiting,
 };
@@ -34,11 +37,14 @@ pub struct Handover {
     pub queue: mpsc::UnboundedSender<Message>,
     /// None where the stream takes no batches.
     pub seat: Option<Seat>,
+    /// Where it is counted.
+    pub progress: Arc<Progress>,
 }
 
 impl Handover {
     /// Hands a message over; false if its publisher has ended.
     pub fn send(&self, message: Message) -> bool {
+        self.progress.waits();
         match &self.seat {
             Some(seat) => seat.send(message, &self.queue),
             None => self.queue.send(message).is_ok(),
@@ -59,7 +65,8 @@ impl Seat {
     fn send(&self, message: Message, queue: &mpsc::UnboundedSender<Message>) -> bool {
         // Both under the lock: whoever boards empties the queue first.
         let mut state = self.batch.lock();
-        if !state.lines[self.line].rides {
+        // Once the publisher has ended, the line may be another shard's.
+        if queue.is_closed() || !state.lines[self.line].rides {
             return queue.send(message).is_ok();
         }
         if state.hand_over(self.line, message) {
@@ -88,7 +95,7 @@ impl Seat {
         }
         let line = &mut state.lines[self.line];
         (line.rides, line.fence, line.acked) = (true, Some(fence()), false);
-        let waiting = std::iter::from_fn(|| waiting.pop().map(|(message, _)| message));
+        let waiting = std::iter::from_fn(|| waiting.pop());
         let mut wake = false;
         for message in waiting.chain(std::iter::from_fn(|| queue.try_recv().ok())) {
             wake |= state.hand_over(self.line, message);

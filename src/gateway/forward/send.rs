@@ -19,6 +19,7 @@ impl Tender {
         while let Some(leaving) = self.next(now) {
             waited = waited.max(now - leaving.read_at);
             sent += 1;
+            self.budget.left(1);
             let Leaving {
                 subject,
                 reply,
@@ -35,7 +36,6 @@ impl Tender {
         }
         if sent > 0 {
             self.meters.sent(waited);
-            self.budget.left(sent);
             self.batch.lock().departed(now);
         }
     }

@@ -213,6 +213,9 @@ impl State {
         let number = self.ingest.send(now);
         let out = line.form.fit(message);
         let headers = out.headers(message, line.fence.take().as_ref());
+        if let Some(told) = &line.told {
+            told.progress.left();
+        }
         let leaving = Leaving {
             subject: out.subject,
             reply: self.replies.message(number),
@@ -259,6 +262,11 @@ impl State {
         self.landed = 0;
         self.departures.clear();
         budget.came_back(self.flying.len() as u64);
+        for Aboard { line, .. } in &self.flying {
+            if let Some(told) = &self.lines[*line].told {
+                told.progress.waits();
+            }
+        }
         for Aboard { line, message } in self.flying.drain(..).chain(self.queue.drain(..)) {
             let line = &mut self.lines[line];
             line.aboard -= 1;

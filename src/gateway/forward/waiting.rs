@@ -2,62 +2,57 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{
-    form::{Form, Outgoing},
-    message::Message,
-};
+use super::message::Message;
 use crate::clock::Instant;
 
-/// Messages that have their form for the wire; more stay in the queue as they came.
+/// Messages whose ids are looked for in the stream when one is in doubt; more stay in the queue.
 const MOST: usize = 64;
 /// The same in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Messages with their form for the wire, oldest first.
+/// Messages, oldest first.
 #[derive(Default)]
 pub struct Waiting {
-    messages: VecDeque<(Message, Outgoing)>,
+    messages: VecDeque<Message>,
     bytes: usize,
 }
 
 impl Waiting {
     /// One more at the end.
-    pub fn push(&mut self, form: &Form, message: Message) {
-        let out = form.fit(&message);
+    pub fn push(&mut self, message: Message) {
         self.bytes += message.body.size();
-        self.messages.push_back((message, out));
+        self.messages.push_back(message);
     }
 
     /// Takes the first.
-    pub fn pop(&mut self) -> Option<(Message, Outgoing)> {
+    pub fn pop(&mut self) -> Option<Message> {
         let first = self.messages.pop_front()?;
-        self.bytes -= first.0.body.size();
+        self.bytes -= first.body.size();
         Some(first)
     }
 
     /// Puts back what had left, in front of all that has not.
-    pub fn put_back(&mut self, form: &Form, back: impl DoubleEndedIterator<Item = Message>) {
+    pub fn put_back(&mut self, back: impl DoubleEndedIterator<Item = Message>) {
         for message in back.rev() {
             self.bytes += message.body.size();
-            let out = form.fit(&message);
-            self.messages.push_front((message, out));
+            self.messages.push_front(message);
         }
     }
 
     /// The oldest.
-    pub fn first(&self) -> Option<&(Message, Outgoing)> {
+    pub fn first(&self) -> Option<&Message> {
         self.messages.front()
     }
 
     /// The ids, oldest first.
     pub fn ids(&self) -> impl Iterator<Item = String> {
-        self.messages.iter().map(|(message, _)| message.id())
+        self.messages.iter().map(Message::id)
     }
 
     /// How long the oldest message has waited.
     pub fn waited(&self, now: Instant) -> Duration {
         let oldest = self.messages.front();
-        oldest.map_or(Duration::ZERO, |(message, _)| now - message.read_at)
+        oldest.map_or(Duration::ZERO, |message| now - message.read_at)
     }
 
     /// True if one more may join.

@@ -49,10 +49,11 @@ impl Run {
         let reading = self.intake.budget().reading(backlog, clock::unix_ms());
         match (self.mode, reading) {
             (Mode::Running, Reading::Freely) => self.poll_from = now,
-            // It was polled: the next time is when there is room, or soon enough for heartbeats.
-            (Mode::Running, Reading::Slowly) if self.polled => {
-                self.poll_from = now + SLOW_POLL;
-                self.polled = false;
+            (Mode::Running, Reading::Slowly) => {
+                // It was polled: the next time is when there is room, or soon enough for heartbeats.
+                if std::mem::take(&mut self.polled) {
+                    self.poll_from = now + SLOW_POLL;
+                }
                 self.intake.awaits_room();
             }
             (Mode::Running, Reading::Park) => {
@@ -67,6 +68,8 @@ impl Run {
 
     pub(super) fn close(&mut self, mode: Mode, now: Instant) {
         self.mode = mode;
+        // The close goes out with a poll.
+        self.poll_from = now;
         match &self.socket {
             Some(socket) if !socket.is_disconnected() => {
                 socket.close();

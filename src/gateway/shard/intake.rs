@@ -179,18 +179,17 @@ impl Intake {
         } else {
             self.share.most()
         };
-        self.waiting() > most
+        self.sink.gauge.progress.waiting() > most
     }
 
     /// Has [`Intake::room`] return once a shard that has stopped may go on.
     pub fn awaits_room(&self) {
-        let progress = &self.sink.gauge.progress;
-        progress.awaits(self.queued.saturating_sub(self.share.room()));
+        self.sink.gauge.progress.awaits_room(self.share.room());
     }
 
     /// Waits until there is room again, where that was asked for.
     pub async fn room(&self) {
-        self.sink.gauge.progress.reached().await;
+        self.sink.gauge.progress.room().await;
     }
 
     /// The process's bytes.

@@ -18,6 +18,7 @@ use shardfleet::{
         buffer::Budget,
         forward::{
             Body, End, GroupBatch, Handover, Message, Outlet, Publisher, Told,
+            progress::Progress,
             tend::{Ground, Tender},
         },
         inbox::Inbox,
@@ -163,8 +164,11 @@ pub(crate) async fn publisher(
     let outlet = Outlet::open(broker, ShardId(shard), STREAM, answers, Seldom::default());
     let (queue, waiting) = mpsc::unbounded_channel();
     let (ready, _) = mpsc::unbounded_channel();
-    let progress = Arc::default();
-    let told = Told { progress, ready };
+    let progress = Arc::<Progress>::default();
+    let told = Told {
+        progress: Arc::clone(&progress),
+        ready,
+    };
     let outlet = outlet.await.unwrap();
     let seat = group.map(|group| group.batch.join(told.clone(), outlet.form.clone()));
     let publisher = Box::new(Publisher {
@@ -176,7 +180,12 @@ pub(crate) async fn publisher(
         meters: Meters::default(),
         seat: seat.clone(),
     });
-    (Handover { queue, seat }, publisher)
+    let handover = Handover {
+        queue,
+        seat,
+        progress,
+    };
+    (handover, publisher)
 }
 
 /// Publishes a backlog that is complete before the first message goes out.

@@ -67,12 +67,15 @@ async fn a_lull_ends_it_and_its_end_acknowledges_all() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_waits_for_the_last_acks_ends_it_soon() {
-    let full = 10 * OUTSTANDING;
-    let mut ingest = open(full, 10);
-    assert_eq!(ingest.room(), 0);
+    let mut ingest = open(5, 10);
     ingest.finish();
     assert_eq!(ingest.step(after(0)), Step::Wait(after(0) + SHORT_LULL));
-    assert_eq!(ingest.step(after(0) + SHORT_LULL), Step::End(full + 1));
+    assert_eq!(ingest.step(after(0) + SHORT_LULL), Step::End(6));
+    let mut full = open(10 * OUTSTANDING, 10);
+    full.finish();
+    assert_eq!(full.room(), 0);
+    let answer_by = after(0) + ANSWER_LIMIT;
+    assert_eq!(full.step(after(0) + SHORT_LULL), Step::Wait(answer_by));
     let mut unused = prepared();
     unused.finish();
     assert_eq!(unused.step(after(0)), Step::Idle);
