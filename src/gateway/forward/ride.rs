@@ -11,14 +11,15 @@ impl Publisher {
         flight: &mut Flight,
         waiting: &mut Waiting,
     ) -> Result<bool, End> {
-        let Some(seat) = self.seat.clone().filter(|_| flight.is_settled()) else {
+        let Some(seat) = self.seat.as_ref().filter(|_| flight.is_settled()) else {
             return Ok(false);
         };
-        let mut moved = seat.moved();
         let fence = || self.outlet.fence(flight.last());
         if !seat.board(fence, waiting, &mut self.queue) {
             return Ok(false);
         }
+        // Nothing has moved since: nothing was awaited.
+        let mut moved = seat.moved();
         // What came after the end of the batch, before this was woken.
         let mut next = None;
         let mut closed = false;

@@ -6,7 +6,10 @@ use async_nats::client::PublishError;
 use futures_util::FutureExt;
 
 use super::{ingest::ANSWER_LIMIT, shared::Leaving, tend::Tender};
-use crate::{clock, clock::Instant, gateway::socket::valid};
+use crate::{
+    clock::{self, Instant},
+    gateway::socket::valid,
+};
 
 impl Tender {
     /// Sends what its shards have handed over, while the lease holds.
@@ -15,10 +18,9 @@ impl Tender {
             return;
         }
         let now = clock::now();
-        let (mut sent, mut waited) = (0, Duration::ZERO);
+        let mut waited: Option<Duration> = None;
         while let Some(leaving) = self.next(now) {
-            waited = waited.max(now - leaving.read_at);
-            sent += 1;
+            waited = waited.max(Some(now - leaving.read_at));
             self.budget.left(1);
             let Leaving {
                 subject,
@@ -34,12 +36,13 @@ impl Tender {
                 self.batch.lock().ingest.broke(now);
             }
         }
-        if sent > 0 {
+        if let Some(waited) = waited {
             self.meters.sent(waited);
             self.batch.lock().departed(now);
         }
     }
 
+    /// A function of its own, so that the lock is free again while the message leaves.
     fn next(&self, now: Instant) -> Option<Leaving> {
         self.batch.lock().next(now)
     }

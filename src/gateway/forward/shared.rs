@@ -147,13 +147,13 @@ impl GroupBatch {
             back: VecDeque::new(),
         };
         // A shard that was opened anew left one.
-        let free = lines.iter().position(Line::is_free);
-        let number = free.unwrap_or(lines.len());
-        if number < lines.len() {
-            lines[number] = line;
+        let number = if let Some(free) = lines.iter().position(Line::is_free) {
+            lines[free] = line;
+            free
         } else {
             lines.push(line);
-        }
+            lines.len() - 1
+        };
         Seat::new(self.clone(), number)
     }
 

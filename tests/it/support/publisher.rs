@@ -17,8 +17,7 @@ use shardfleet::{
     gateway::{
         buffer::Budget,
         forward::{
-            Body, End, GroupBatch, Handover, Message, Outlet, Publisher, Told,
-            progress::Progress,
+            Body, End, GroupBatch, Handover, Message, Outlet, Progress, Publisher, Told,
             tend::{Ground, Tender},
         },
         inbox::Inbox,
