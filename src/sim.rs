@@ -40,7 +40,7 @@
 //! `sharding_required`, `bad_intents`, `disallowed_intents`, `bad_version`, `bad_encoding`,
 //! `bad_compression`, `sequence_ahead` (a client claims what it was never sent), `session_used_twice`
 //! (resumed or identified again while the old socket was alive), `resume_after_close`, `presence_rate`,
-//! `members_rate`, `members_intent`.
+//! `members_rate`, `members_intent`, `before_hello`, `identify_at_resume_url`.
 //!
 //! # Record
 //!
@@ -66,6 +66,7 @@ use plan::Plan;
 mod admission;
 mod answer;
 mod api;
+mod armed;
 mod body;
 mod connection;
 mod control;
@@ -80,7 +81,10 @@ mod gateway;
 mod guild;
 mod happening;
 mod hub;
+mod inject;
+mod interrupt;
 mod limits;
+mod line;
 mod listen;
 mod mailbox;
 mod object;

@@ -14,6 +14,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::event::Event;
 use super::hub::Hub;
 use super::record::Row;
 use super::registry::Shared;
@@ -137,26 +138,29 @@ impl Reading {
 fn piece(shared: &Shared, index: usize, started_ms: u64) -> Option<String> {
     let (rows, id, number, delivered) = {
         let session = shared.lock();
+        let rows = session.rows.piece(index)?.into_iter();
+        let named = rows.map(|row| (session.rows.odd_name(&row), row));
         (
-            session.rows.piece(index)?,
-            session.identity.id.clone(),
+            named.collect::<Vec<_>>(),
+            json!(session.identity.id),
             session.identity.shard,
             session.delivered(),
         )
     };
     let mut text = String::with_capacity(rows.len() * 200);
-    for Row {
-        seq,
-        bytes,
-        hash,
-        at,
-        event,
-    } in rows
-    {
+    for (odd, row) in rows {
+        let Row {
+            seq,
+            bytes,
+            hash,
+            at,
+            event,
+        } = row;
+        let name = event.map(Event::name).or(odd.as_deref());
         let written = writeln!(
             text,
-            r#"{{"session":"{id}","shard":{number},"seq":{seq},"event":"{}","bytes":{bytes},"hash":"{:032x}","at_ms":{},"delivered":{}}}"#,
-            event.name(),
+            r#"{{"session":{id},"shard":{number},"seq":{seq},"event":{},"bytes":{bytes},"hash":"{:032x}","at_ms":{},"delivered":{}}}"#,
+            json!(name.unwrap_or_default()),
             u128::from_be_bytes(hash),
             started_ms + u64::from(at),
             u64::from(seq) <= delivered,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::interrupt::{At, Then};
+
 /// Which shards a fault is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shards {
@@ -58,6 +60,24 @@ pub(super) enum Fault {
         #[serde(default)]
         for_ms: Option<u64>,
     },
+    /// At a moment of a connection's life the server says `say` and ends it, waits, or goes on: `count` times,
+    /// or for a time.
+    Interrupt {
+        at: At,
+        #[serde(default)]
+        say: Option<String>,
+        #[serde(default)]
+        then: Then,
+        /// Of `"then":"close"`.
+        #[serde(default)]
+        code: Option<u16>,
+        #[serde(default)]
+        count: Option<u32>,
+        #[serde(default)]
+        for_ms: Option<u64>,
+    },
+    /// A text as it is; with `"s":"next"` it is a dispatch of the session.
+    Raw { text: String },
     /// What a connection to `resume_gateway_url` finds.
     ResumeHost {
         mode: Door,
@@ -149,7 +169,15 @@ pub(super) fn parse(body: &[u8]) -> Result<(Fault, Shards), String> {
         }
         Fault::HugeEvent { bytes } if bytes > MOST_HUGE => Err(format!("bytes: at most {MOST_HUGE}")),
         Fault::MaxConcurrency { max_concurrency: 0 } => Err("max_concurrency: at least 1".to_owned()),
-        Fault::Close { code: Some(code) } if !(1000..5000).contains(&code) || matches!(code, 1005 | 1006 | 1015) => {
+        Fault::Interrupt { at: At::Connect | At::Hello, .. } if shards != Shards::All => {
+            Err("shards: not known before an IDENTIFY or a RESUME".to_owned())
+        }
+        Fault::Interrupt { then, code: Some(_), .. } if then != Then::Close => {
+            Err("code: only with \"then\":\"close\"".to_owned())
+        }
+        Fault::Close { code: Some(code) } | Fault::Interrupt { code: Some(code), .. }
+            if !(1000..5000).contains(&code) || matches!(code, 1005 | 1006 | 1015) =>
+        {
             Err("code: one that a close frame may carry, 1000 to 4999; leave it out for a close without one".to_owned())
         }
         fault => Ok((fault, shards)),

@@ -11,10 +11,10 @@ use tokio::pin;
 use tokio::time::{sleep_until, timeout};
 
 use super::hub::Hub;
+use super::interrupt::At;
 use super::limits;
 use super::mailbox::Order;
 use super::outbox::Outbox;
-use super::payload::Payload;
 use super::peer::{BEAT, End, Peer, RECONNECT, Request};
 use super::transport::Transport;
 use crate::clock;
@@ -44,20 +44,15 @@ pub(super) async fn serve(socket: WebSocket, hub: Arc<Hub>, request: Request) {
 impl Peer {
     async fn live(&mut self, stream: &mut SplitStream<WebSocket>) -> End {
         let start = clock::now();
-        if self.hub.script().hello(start) {
-            let interval = self.hub.options.heartbeat_interval_ms;
-            let hello =
-                format!(r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{interval}}}}}"#);
-            if self.outbox.push(&Payload::plain(hello.into())).is_err() {
-                return End::Gone;
-            }
+        if let Err(end) = self.open() {
+            return end;
         }
         let shutdown = self.hub.shutdown.clone();
         let stopped = shutdown.cancelled();
         let timer = sleep_until(start);
         pin!(stopped, timer);
         loop {
-            if let Err(end) = self.refill() {
+            if let Err(end) = self.refill().and_then(|()| self.take_due()) {
                 return end;
             }
             let wakeup = self.next_wakeup();
@@ -79,6 +74,24 @@ impl Peer {
         }
     }
 
+    /// HELLO, unless a script has something else in mind.
+    fn open(&mut self) -> Result<(), End> {
+        if let Some(turn) = self.turn(At::Connect, None)
+            && !self.take(&turn)?
+        {
+            return Ok(());
+        }
+        let interval = self.hub.options.heartbeat_interval_ms;
+        self.say(format!(
+            r#"{{"t":null,"s":null,"op":10,"d":{{"heartbeat_interval":{interval}}}}}"#
+        ))?;
+        self.connection.greet(Some(interval), clock::now());
+        match self.turn(At::Hello, None) {
+            Some(turn) => self.take(&turn).map(drop),
+            None => Ok(()),
+        }
+    }
+
     fn on_orders(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<(), End> {
         while let Some(order) = self.mailbox.take() {
             match order {
@@ -90,6 +103,7 @@ impl Peer {
                     self.part();
                     self.invalid(resumable)?;
                 }
+                Order::Say(text) => self.speak(&text)?,
                 Order::Silence(span) => self.silent_until = Some(clock::now() + span),
                 Order::AskHeartbeat => self.say(BEAT)?,
                 Order::Garbage => self.outbox.push_garbage(),
@@ -133,6 +147,13 @@ impl Peer {
                 return;
             }
             End::Gone | End::Dropped => return,
+            End::Cut { reset } => {
+                let _ = timeout(GOODBYE, self.outbox.pump()).await;
+                if reset {
+                    self.request.reset.arm();
+                }
+                return;
+            }
             End::Refused(refusal) => Some(refusal.code),
             End::Told(code) => code,
         };

@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use super::hub::Hub;
+use super::line::{Line, Reset};
 
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -74,13 +75,14 @@ pub(super) async fn accept(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
+        let (stream, reset) = Line::new(stream);
         let (router, tls, shutdown) = (router.clone(), tls.clone(), hub.shutdown.clone());
         hub.tasks.spawn(async move {
             let served = async {
                 match tls {
-                    None => serve(stream, router).await,
+                    None => serve(stream, router, reset).await,
                     Some(tls) => match timeout(HANDSHAKE, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => serve(stream, router).await,
+                        Ok(Ok(stream)) => serve(stream, router, reset).await,
                         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                         Err(_) => tracing::debug!("TLS handshake took too long"),
                     },
@@ -121,9 +123,14 @@ pub(super) fn tls(cert: Option<&Path>, key: Option<&Path>) -> Result<Option<TlsA
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router) {
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    reset: Reset,
+) {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let mut router = router.clone();
+        request.extensions_mut().insert(reset.clone());
         async move {
             let answer: Result<Response, Infallible> = router.call(request.map(Body::new)).await;
             let Ok(response) = answer;

@@ -1,7 +1,7 @@
 //! How the rest of the simulator speaks to one connection.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -30,6 +30,8 @@ pub(super) enum Order {
         /// `d`.
         resumable: bool,
     },
+    /// Send this text.
+    Say(Arc<str>),
     /// Send nothing at all, heartbeat answers neither, for so long.
     Silence(Duration),
     /// Send op 1.

@@ -13,6 +13,8 @@ use super::answer;
 use super::connection::{Beats, Connection};
 use super::frame::Command;
 use super::hub::Hub;
+use super::interrupt::Turn;
+use super::line::Reset;
 use super::mailbox::Mailbox;
 use super::outbox::Outbox;
 use super::payload::Payload;
@@ -31,6 +33,9 @@ pub(super) struct Request {
     pub(super) compress: Option<String>,
     /// The host that the client used, which is where it will find us again.
     pub(super) host: String,
+    /// Whether it came to a resume URL.
+    pub(super) resuming: bool,
+    pub(super) reset: Reset,
 }
 
 /// Why a connection ends.
@@ -45,6 +50,8 @@ pub(super) enum End {
     Refused(Refusal),
     /// We close, for reasons of our own.
     Told(Option<u16>),
+    /// We end the socket once everything is written; `reset`: with a RST.
+    Cut { reset: bool },
 }
 
 /// One connection, from the server's side.
@@ -62,6 +69,10 @@ pub(super) struct Peer {
     /// Heartbeat answers that are held back.
     pub(super) acks: VecDeque<Instant>,
     pub(super) reconnect_at: Option<Instant>,
+    /// What is to be done once this sequence is sent.
+    pub(super) due: Option<(u64, Turn)>,
+    /// The client was told op 9 on this socket.
+    pub(super) invalidated: bool,
     pub(super) scratch: String,
 }
 
@@ -78,6 +89,8 @@ impl Peer {
             silent_until: None,
             acks: VecDeque::new(),
             reconnect_at: None,
+            due: None,
+            invalidated: false,
             scratch: String::new(),
             hub,
             request,
@@ -173,6 +186,9 @@ impl Peer {
             .connection
             .on_frame(&bytes, now)
             .map_err(End::Refused)?;
+        if self.connection.is_early() {
+            self.note("before_hello", "a frame before HELLO was sent");
+        }
         match command {
             Command::Heartbeat(seq) => self.on_heartbeat(seq, now),
             // A silent server does nothing that shows.
@@ -263,12 +279,13 @@ impl Peer {
             let ttl = self.hub.options.session_ttl.0;
             shared.lock().detach(self.id, clock::now(), ttl);
         }
+        self.due = None;
         self.connection.set_authenticated(false);
     }
 
-    pub(super) fn say(&mut self, payload: &'static str) -> Result<(), End> {
+    pub(super) fn say(&mut self, payload: impl Into<Bytes>) -> Result<(), End> {
         self.outbox
-            .push(&Payload::plain(Bytes::from_static(payload.as_bytes())))
+            .push(&Payload::plain(payload.into()))
             .map_err(|_| End::Dropped)
     }
 

@@ -3,6 +3,7 @@
 //! One row a dispatch, kept with its session so that recording needs no lock that sessions share. The
 //! limit is shared: past it nothing more is recorded and the verdict says so.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,13 +21,16 @@ pub(super) struct Row {
     pub(super) hash: [u8; 16],
     /// Milliseconds since the simulator started.
     pub(super) at: u32,
-    pub(super) event: Event,
+    /// None: a text of a script, whose name is kept apart.
+    pub(super) event: Option<Event>,
 }
 
 /// The rows of one session, in order of sequence.
 #[derive(Debug)]
 pub(super) struct Rows {
     pieces: Vec<Vec<Row>>,
+    /// Names that no [`Event`] has, by sequence.
+    names: HashMap<u32, Arc<str>>,
     limit: Arc<Limit>,
 }
 
@@ -34,12 +38,22 @@ impl Rows {
     pub(super) fn new(limit: Arc<Limit>) -> Self {
         Self {
             pieces: Vec::new(),
+            names: HashMap::new(),
             limit,
         }
     }
 
+    /// Keeps a dispatch of any name, unless the record is full.
+    pub(super) fn push_named(&mut self, name: &str, seq: u64, payload: &[u8], at: u64) {
+        let known = Event::named(name);
+        if let (None, Ok(seq)) = (known, u32::try_from(seq)) {
+            self.names.insert(seq, name.into());
+        }
+        self.push(known, seq, payload, at);
+    }
+
     /// Keeps a dispatch, unless the record is full.
-    pub(super) fn push(&mut self, event: Event, seq: u64, payload: &[u8], at: u64) {
+    pub(super) fn push(&mut self, event: Option<Event>, seq: u64, payload: &[u8], at: u64) {
         if !self.limit.take() {
             return;
         }
@@ -66,6 +80,14 @@ impl Rows {
                 self.pieces.push(piece);
             }
         }
+    }
+
+    /// The name of a dispatch that is no [`Event`].
+    pub(super) fn odd_name(&self, row: &Row) -> Option<Arc<str>> {
+        self.names
+            .get(&row.seq)
+            .filter(|_| row.event.is_none())
+            .cloned()
     }
 
     /// A copy of one piece; none past the end.
@@ -116,9 +138,9 @@ mod tests {
     fn rows_are_kept_in_order_until_the_limit_and_then_it_is_said() {
         let limit = Arc::new(Limit::new(3000));
         let mut rows = Rows::new(Arc::clone(&limit));
-        (1..=3000).for_each(|seq| rows.push(Event::TypingStart, seq, b"abc", seq));
+        (1..=3000).for_each(|seq| rows.push(Some(Event::TypingStart), seq, b"abc", seq));
         assert!(!limit.full());
-        rows.push(Event::TypingStart, 3001, b"abc", 0);
+        rows.push(Some(Event::TypingStart), 3001, b"abc", 0);
         assert!(limit.full());
         let all: Vec<Row> = (0..9).map_while(|n| rows.piece(n)).flatten().collect();
         assert!(all.iter().map(|row| row.seq).eq(1..=3000));

@@ -9,6 +9,7 @@ use super::admission::{Admission, Caller};
 use super::answer;
 use super::event::Event;
 use super::frame::{Identify, Members, Resume};
+use super::interrupt::{At, Then};
 use super::peer::{ACK, End, INVALID, INVALID_RESUMABLE, Peer};
 use super::refusal::Refusal;
 use super::registry::Shared;
@@ -21,10 +22,10 @@ impl Peer {
     pub(super) fn on_heartbeat(&mut self, seq: Option<u64>, now: Instant) -> Result<(), End> {
         if let (Some(session), Some(seq)) = (&self.session, seq) {
             let mut session = session.lock();
-            let last = session.last();
+            let (last, claimed) = (session.last(), session.claimed());
             session.acknowledged(seq.min(last));
             drop(session);
-            if seq > last {
+            if seq > claimed {
                 self.note(
                     "sequence_ahead",
                     format!("heartbeat at {seq} of a session at {last}"),
@@ -46,10 +47,27 @@ impl Peer {
 
     pub(super) fn on_identify(&mut self, ask: &Identify, now: Instant) -> Result<(), End> {
         let at_ms = clock::unix_ms();
-        let admission = self.hub.registry().identify(ask, self.caller(), now, at_ms);
-        let Some(shared) = self.admitted(admission, 0)? else {
+        // After op 9 the same socket will do: Discord's staff said so in 2020.
+        if self.request.resuming && !self.invalidated {
+            self.note("identify_at_resume_url", "IDENTIFY belongs to the main URL");
+        }
+        let admitted = self.hub.registry().admit(ask, now, at_ms);
+        let pair = match admitted {
+            Ok(pair) => pair,
+            Err(refused) => return self.admitted(refused, 0).map(drop),
+        };
+        let turn = self.turn(At::Identify, Some(pair.0));
+        if let Some(turn) = turn.as_ref().filter(|turn| turn.then != Then::GoOn) {
+            self.hub.registry().refused += 1;
+            return self.take(turn).map(drop);
+        }
+        let session = self.hub.registry().begin(ask, pair, self.caller(), at_ms);
+        let Some(shared) = self.admitted(Admission::Granted(session), 0)? else {
             return Ok(());
         };
+        if let Some(turn) = turn {
+            self.take(&turn)?;
+        }
         if ask.compress == Some(true) && matches!(self.outbox.transport, Transport::Plain) {
             self.outbox.transport = Transport::Payload;
         }
@@ -64,6 +82,7 @@ impl Peer {
                 answer::ready(session, version, paired, &resume_url, extra, out);
             },
         );
+        self.due_after(&shared, At::Ready);
         Ok(())
     }
 
@@ -73,6 +92,11 @@ impl Peer {
         if whose.is_some_and(refused) {
             return self.invalid(true);
         }
+        if let Some(turn) = self.turn(At::Resume, whose)
+            && !self.take(&turn)?
+        {
+            return Ok(());
+        }
         let admission = self
             .hub
             .registry()
@@ -80,6 +104,13 @@ impl Peer {
         let Some(shared) = self.admitted(admission, ask.seq)? else {
             return Ok(());
         };
+        if let Some(turn) = self.turn(At::Replayed, self.shard) {
+            let goes_on = turn.then == Then::GoOn;
+            self.due = Some((shared.lock().last(), turn));
+            if !goes_on {
+                return Ok(());
+            }
+        }
         self.hub.dispatch(
             &mut shared.lock(),
             Event::Resumed,
@@ -88,7 +119,15 @@ impl Peer {
                 out.push_str(r#"{"_trace":[]}"#);
             },
         );
+        self.due_after(&shared, At::Resumed);
         Ok(())
+    }
+
+    /// What a script has in mind for this moment waits until the session's last dispatch is sent.
+    fn due_after(&mut self, shared: &Shared, at: At) {
+        if let Some(turn) = self.turn(at, self.shard) {
+            self.due = Some((shared.lock().last(), turn));
+        }
     }
 
     pub(super) fn admitted(
@@ -156,6 +195,7 @@ impl Peer {
 
     /// Op 9.
     pub(super) fn invalid(&mut self, resumable: bool) -> Result<(), End> {
+        self.invalidated = true;
         self.say(if resumable {
             INVALID_RESUMABLE
         } else {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::api::{self, Answer, Ask};
 use super::fault::Door;
 use super::hub::Hub;
+use super::line::Reset;
 use super::listen::HangUp;
 use super::peer::Request;
 use super::{body, control, frame, gateway, page};
@@ -202,6 +203,8 @@ async fn connect(State(hub): State<Arc<Hub>>, request: HttpRequest) -> Response 
         encoding: parameters.encoding,
         compress: parameters.compress,
         host,
+        resuming,
+        reset: parts.extensions.get::<Reset>().cloned().unwrap_or_default(),
     };
     // Larger than allowed, so that a frame that is too large gets its close code and not a broken pipe.
     upgrade

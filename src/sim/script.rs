@@ -1,10 +1,13 @@
 //! The faults that stand for a while, and what they mean for whoever comes meanwhile.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::armed::{Armed, Term};
 use super::fault::{Door, Shards};
+use super::interrupt::{At, Turn};
 use super::pace::Pace;
 
 /// Faults in force.
@@ -12,8 +15,7 @@ use super::pace::Pace;
 pub(super) struct Script {
     gateway: Standing<Door>,
     resume: Standing<Door>,
-    no_hello: Standing<bool>,
-    no_hello_count: u32,
+    turns: HashMap<At, Armed<Turn>>,
     refuse_resume: Vec<(Shards, Standing<bool>)>,
     slow_ack: Vec<(Shards, Standing<Duration>)>,
     outages: Vec<(Shards, usize, Option<Instant>)>,
@@ -69,15 +71,19 @@ impl Script {
         self.resume = Standing::new(door, span, now);
     }
 
-    /// Neither a count nor a time: for good. A count of 0: no longer.
-    pub(super) fn set_no_hello(
+    /// What is done at a moment in the connections of these shards.
+    pub(super) fn set_turn(
         &mut self,
-        count: Option<u32>,
-        span: Option<Duration>,
+        at: At,
+        shards: Shards,
+        term: Term,
+        turn: Turn,
         now: Instant,
     ) {
-        self.no_hello_count = count.unwrap_or(0);
-        self.no_hello = Standing::new(count.is_none(), span, now);
+        self.turns
+            .entry(at)
+            .or_default()
+            .set(shards, term, turn, now);
     }
 
     pub(super) fn set_refuse_resume(
@@ -175,13 +181,9 @@ impl Script {
         }
     }
 
-    /// Whether a new connection gets a HELLO.
-    pub(super) fn hello(&mut self, now: Instant) -> bool {
-        if self.no_hello_count > 0 {
-            self.no_hello_count -= 1;
-            return false;
-        }
-        !self.no_hello.get(now)
+    /// What is done at a moment, if anything but the usual.
+    pub(super) fn turn(&mut self, at: At, shard: Option<u32>, now: Instant) -> Option<Turn> {
+        self.turns.get_mut(&at)?.take(shard, now)
     }
 
     /// Whether this shard's RESUMEs are answered with op 9.
@@ -219,20 +221,6 @@ mod tests {
         assert!(!script.refuses_resume(1, later));
         script.set_gateway(Door::Unavailable, None, now);
         assert_eq!(script.door(true, later), Door::Unavailable);
-    }
-
-    #[test]
-    fn hello_is_kept_back_by_count_or_by_time() {
-        let now = crate::clock::now();
-        let mut script = Script::default();
-        script.set_no_hello(Some(2), None, now);
-        assert_eq!(
-            [script.hello(now), script.hello(now), script.hello(now)],
-            [false, false, true]
-        );
-        script.set_no_hello(None, Some(Duration::from_secs(1)), now);
-        assert!(!script.hello(now));
-        assert!(script.hello(now + Duration::from_secs(1)));
     }
 
     #[test]

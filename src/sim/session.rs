@@ -56,6 +56,7 @@ pub(super) struct Session {
     pub(super) ended: Option<(&'static str, u64)>,
     bounds: Bounds,
     last: u64,
+    claimed: u64,
     delivered: u64,
     kept: VecDeque<(u64, Payload)>,
     kept_bytes: usize,
@@ -96,6 +97,7 @@ impl Session {
             ended: None,
             bounds,
             last: 0,
+            claimed: 0,
             delivered: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
@@ -126,8 +128,24 @@ impl Session {
         write(self, scratch);
         scratch.push('}');
         let text = Bytes::copy_from_slice(scratch.as_bytes());
-        self.keep(event, Payload::plain(text), at);
+        self.rows.push(Some(event), self.last, &text, at);
+        self.keep(Payload::plain(text));
         self.last
+    }
+
+    /// Numbers, records and keeps a script's text that [`wants_sequence`].
+    pub(super) fn raw(&mut self, text: &str, at: u64) {
+        self.last += 1;
+        let text = text.replacen(NEXT, &format!(r#""s":{}"#, self.last), 1);
+        let said: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let name = said["t"].as_str().unwrap_or_default();
+        self.rows.push_named(name, self.last, text.as_bytes(), at);
+        self.keep(Payload::plain(text.into()));
+    }
+
+    /// A script's text claimed this sequence: the client may believe it.
+    pub(super) fn claim(&mut self, seq: u64) {
+        self.claimed = self.claimed.max(seq);
     }
 
     /// The next event of the traffic; none: nothing can happen. Arguments as of [`Self::dispatch`].
@@ -137,7 +155,8 @@ impl Session {
             let stencil = self.stencils.next(self.traffic.dark())?;
             self.last += 1;
             let (event, payload) = (stencil.event(), stencil.payload(self.last, id, scratch));
-            self.keep(event, payload, at);
+            self.rows.push(Some(event), self.last, &payload.text, at);
+            self.keep(payload);
             return Some(self.last);
         }
         let event = self.traffic.choose()?;
@@ -152,9 +171,8 @@ impl Session {
         Some(seq)
     }
 
-    /// Records the payload of the last sequence and keeps it for replay.
-    fn keep(&mut self, event: Event, payload: Payload, at: u64) {
-        self.rows.push(event, self.last, &payload.text, at);
+    /// Keeps the payload of the last sequence for replay.
+    fn keep(&mut self, payload: Payload) {
         self.kept_bytes += payload.len();
         self.kept.push_back((self.last, payload));
         while self.kept.len() > self.bounds.events.max(1)
@@ -276,6 +294,11 @@ impl Session {
         self.last
     }
 
+    /// The highest sequence that its client can have heard of.
+    pub(super) fn claimed(&self) -> u64 {
+        self.claimed.max(self.last)
+    }
+
     /// The highest sequence ever handed to a socket.
     pub(super) fn delivered(&self) -> u64 {
         self.delivered
@@ -297,6 +320,14 @@ impl Session {
             self.kept_bytes -= payload.len();
         }
     }
+}
+
+/// In place of a sequence: the session's next one.
+const NEXT: &str = r#""s":"next""#;
+
+/// Whether a script's text is a dispatch of the session: one that leaves its sequence open.
+pub(super) fn wants_sequence(text: &str) -> bool {
+    text.contains(NEXT)
 }
 
 #[cfg(test)]

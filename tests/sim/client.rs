@@ -34,6 +34,10 @@ pub(crate) struct Client {
     pub(crate) session: String,
     /// (sequence, hash) of every dispatch.
     pub(crate) got: Vec<(u64, String)>,
+    /// The connection ended with a RST.
+    pub(crate) reset: bool,
+    /// Dispatches need not look like Discord's.
+    pub(crate) lenient: bool,
 }
 
 /// What a client hears.
@@ -68,6 +72,8 @@ impl Client {
             seq: 0,
             session: String::new(),
             got: Vec::new(),
+            reset: false,
+            lenient: false,
         })
     }
 
@@ -140,6 +146,10 @@ impl Client {
                 .await
                 .expect("nothing heard")
             {
+                Some(Err(Error::Io(error))) => {
+                    self.reset = error.kind() == std::io::ErrorKind::ConnectionReset;
+                    return Heard::Cut;
+                }
                 None | Some(Err(_)) => return Heard::Cut,
                 Some(Ok(Message::Close(frame))) => {
                     return Heard::Closed(frame.map(|frame| frame.code.into()));
@@ -152,7 +162,7 @@ impl Client {
             let Ok(value) = serde_json::from_slice::<Value>(&payload) else {
                 return Heard::Payload(Value::from("garbage"));
             };
-            if value["op"] == 0 {
+            if value["op"] == 0 && !self.lenient {
                 let seq = value["s"].as_u64().unwrap();
                 self.got.push((seq, hash(&payload)));
                 self.seq = seq;

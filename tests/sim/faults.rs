@@ -123,6 +123,7 @@ async fn no_hello_then_hello() {
         .unwrap();
     first.send(&json!({ "op": 1, "d": null })).await;
     assert_eq!(first.payload().await["op"], 11);
+    assert_eq!(sim.broken().await, ["before_hello"]);
     Client::hello(sim.address, "").await;
 }
 

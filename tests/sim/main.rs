@@ -6,9 +6,13 @@ mod client;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod interrupts;
+#[cfg(test)]
 mod knobs;
 #[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
+mod raw;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

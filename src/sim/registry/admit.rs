@@ -1,5 +1,7 @@
 //! Who may start or resume a session: token, shard pair, intents, concurrency, daily limit.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::super::admission::{self, Admission, Caller};
@@ -7,27 +9,26 @@ use super::super::frame::{Identify, Resume};
 use super::super::mailbox::Order;
 use super::super::refusal::Refusal;
 use super::super::session::NoReplay;
-use super::{FORGOTTEN, Registry};
+use super::{FORGOTTEN, Registry, Shared};
 use crate::config::sim::{Answer, Takeover};
 
 /// Shard counts remembered.
 const MOST_COUNTS: usize = 8;
 
 impl Registry {
-    /// Op 2.
-    pub(in super::super) fn identify(
+    /// Op 2: shard, shard count and intents, if a session may begin. It costs an identify.
+    pub(in super::super) fn admit(
         &mut self,
         ask: &Identify,
-        caller: Caller,
         now: Instant,
         at_ms: u64,
-    ) -> Admission {
+    ) -> Result<(u32, u32, u64), Admission> {
         let (shard, shards, intents) =
             match admission::check(ask, &self.options, self.knows(&ask.token)) {
                 Ok(checked) => checked,
                 Err(refusal) => {
                     self.refuse(now);
-                    return Admission::Refused(refusal);
+                    return Err(Admission::Refused(refusal));
                 }
             };
         if let Err(ago) = self.concurrency.admit(shard, now) {
@@ -39,7 +40,7 @@ impl Registry {
             self.log
                 .add("identify_concurrency", Some(shard), at_ms, detail);
             self.refuse(now);
-            return Admission::Invalid;
+            return Err(Admission::Invalid);
         }
         if !self.daily.spend(now) {
             self.log.add(
@@ -49,8 +50,20 @@ impl Registry {
                 format!("all {} identifies were used", self.daily.total),
             );
             self.reset_token(at_ms);
-            return Admission::Refused(Refusal::of(4004, "", "the token was reset"));
+            let refusal = Refusal::of(4004, "", "the token was reset");
+            return Err(Admission::Refused(refusal));
         }
+        Ok((shard, shards, intents))
+    }
+
+    /// The session of an IDENTIFY that was admitted.
+    pub(in super::super) fn begin(
+        &mut self,
+        ask: &Identify,
+        (shard, shards, intents): (u32, u32, u64),
+        caller: Caller,
+        at_ms: u64,
+    ) -> Arc<Shared> {
         for other in self.live.values() {
             let other = other.lock();
             if (other.identity.shard, other.identity.shards) == (shard, shards) {
@@ -63,8 +76,7 @@ impl Registry {
         if self.counts.len() > MOST_COUNTS {
             self.counts.remove(0);
         }
-        let session = self.create(ask, (shard, shards, intents), caller, at_ms);
-        Admission::Granted(session)
+        self.create(ask, (shard, shards, intents), caller, at_ms)
     }
 
     /// Op 6.
@@ -107,7 +119,13 @@ impl Registry {
             }
             Err(NoReplay::Ahead) => {
                 let detail = format!("resume at {} of a session at {}", ask.seq, session.last());
-                return Self::no(self.options.resume_ahead, 4007, "sequence_ahead", &detail);
+                // A script's own text may have misled the client.
+                let rule = if ask.seq > session.claimed() {
+                    "sequence_ahead"
+                } else {
+                    ""
+                };
+                return Self::no(self.options.resume_ahead, 4007, rule, &detail);
             }
         }
         let shard = session.identity.shard;

@@ -28,6 +28,19 @@ fn caller(connection: u64) -> Caller {
     }
 }
 
+fn identify(
+    registry: &mut Registry,
+    ask: &Identify,
+    caller: Caller,
+    now: Instant,
+    at_ms: u64,
+) -> Admission {
+    match registry.admit(ask, now, at_ms) {
+        Ok(pair) => Admission::Granted(registry.begin(ask, pair, caller, at_ms)),
+        Err(refused) => refused,
+    }
+}
+
 fn granted(admission: Admission) -> Arc<Shared> {
     match admission {
         Admission::Granted(session) => session,
@@ -38,20 +51,20 @@ fn granted(admission: Admission) -> Arc<Shared> {
 #[test]
 fn a_refused_identify_costs_nothing_of_the_day() {
     let (mut registry, now) = registry(|_| ());
-    granted(registry.identify(&ask(0, 32), caller(1), now, 0));
-    let second = registry.identify(&ask(16, 32), caller(2), now, 0);
+    granted(identify(&mut registry, &ask(0, 32), caller(1), now, 0));
+    let second = identify(&mut registry, &ask(16, 32), caller(2), now, 0);
     assert!(matches!(second, Admission::Invalid));
     assert_eq!(registry.identifies_left(now).0, 999);
     assert_eq!(registry.log.count, 1);
     let later = now + Duration::from_secs(5);
-    granted(registry.identify(&ask(16, 32), caller(2), later, 0));
+    granted(identify(&mut registry, &ask(16, 32), caller(2), later, 0));
     assert_eq!(registry.log.count, 1);
 }
 
 #[test]
 fn a_resume_replays_to_its_caller_alone() {
     let (mut registry, now) = registry(|_| ());
-    let session = granted(registry.identify(&ask(0, 1), caller(1), now, 0));
+    let session = granted(identify(&mut registry, &ask(0, 1), caller(1), now, 0));
     let id = session.lock().identity.id.clone();
     let mut resume = Resume {
         token: "simulated".to_owned(),
@@ -77,7 +90,7 @@ fn a_resume_replays_to_its_caller_alone() {
 #[test]
 fn a_resume_from_before_what_is_kept_ends_the_session() {
     let (mut registry, now) = registry(|options| options.replay_trim_at_heartbeat = true);
-    let session = granted(registry.identify(&ask(0, 1), caller(1), now, 0));
+    let session = granted(identify(&mut registry, &ask(0, 1), caller(1), now, 0));
     let id = session.lock().identity.id.clone();
     for _ in 0..3 {
         let (event, mut scratch) = (super::super::event::Event::Resumed, String::new());
@@ -113,7 +126,7 @@ fn the_knobs_of_a_resume_that_cannot_be() {
         options.resume_while_live = Takeover::Refuse;
         options.identify_window = Span(Duration::ZERO);
     });
-    let session = granted(registry.identify(&ask(0, 1), caller(1), now, 0));
+    let session = granted(identify(&mut registry, &ask(0, 1), caller(1), now, 0));
     let id = session.lock().identity.id.clone();
     for (token, seq) in [("wrong", 0), ("simulated", 9), ("simulated", 0)] {
         let resume = Resume {
@@ -132,8 +145,8 @@ fn the_knobs_of_a_resume_that_cannot_be() {
 #[test]
 fn a_reset_token_is_wrong_from_then_on() {
     let (mut registry, now) = registry(|options| options.session_start_total = 1);
-    let session = granted(registry.identify(&ask(0, 2), caller(1), now, 0));
-    let refused = registry.identify(&ask(1, 2), caller(2), now, 7);
+    let session = granted(identify(&mut registry, &ask(0, 2), caller(1), now, 0));
+    let refused = identify(&mut registry, &ask(1, 2), caller(2), now, 7);
     assert!(matches!(
         refused,
         Admission::Refused(Refusal { code: 4004, .. })
