@@ -40,7 +40,8 @@
 //! `sharding_required`, `bad_intents`, `disallowed_intents`, `bad_version`, `bad_encoding`,
 //! `bad_compression`, `sequence_ahead` (a client claims what it was never sent), `session_used_twice`
 //! (resumed or identified again while the old socket was alive), `resume_after_close`, `presence_rate`,
-//! `members_rate`, `members_intent`, `before_hello`, `identify_at_resume_url`.
+//! `members_rate`, `members_intent`, `before_hello`, `identify_at_resume_url`,
+//! `foreign_session`, `session_closed`.
 //!
 //! # Record
 //!
@@ -67,7 +68,9 @@ mod admission;
 mod answer;
 mod api;
 mod armed;
+mod arrivals;
 mod body;
+mod bot;
 mod connection;
 mod control;
 mod dice;

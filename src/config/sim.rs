@@ -41,6 +41,12 @@ pub struct SimOptions {
     #[arg(long, default_value = "simulated", value_parser = secret, hide_default_value = true,
           help_heading = "Serving")]
     pub token: SecretString,
+    /// The token of a second bot, which has limits and sessions of its own and sees the same guilds
+    #[arg(long, value_parser = secret, value_name = "TOKEN", help_heading = "Serving")]
+    pub other_token: Option<SecretString>,
+    /// User and application id of that bot; the first one's is 700000000000000001
+    #[arg(long, value_name = "ID", default_value_t = SimOptions::default().other_bot_id, help_heading = "Serving")]
+    pub other_bot_id: u64,
 
     /// Shard count that /gateway/bot recommends
     #[arg(long, default_value_t = SimOptions::default().shards, help_heading = "Limits")]
@@ -152,6 +158,10 @@ pub struct SimOptions {
     /// Close the socket after op 9 with d:false, instead of leaving it open for an IDENTIFY
     #[arg(long, help_heading = "Sessions")]
     pub invalid_session_closes: bool,
+    /// Closing a session that lives with 1000 or 1001 breaks the rule `session_closed`: for clients that
+    /// mean to keep their sessions (a client that logs out may close so)
+    #[arg(long, help_heading = "Sessions")]
+    pub keep_sessions: bool,
     /// Answer to a RESUME with the wrong token: close 4004, or op 9
     #[arg(long, value_enum, default_value_t = Answer::Close, help_heading = "Sessions")]
     pub resume_wrong_token: Answer,
@@ -187,6 +197,8 @@ impl Default for SimOptions {
             tls_cert: None,
             tls_key: None,
             token: SecretString::from("simulated"),
+            other_token: None,
+            other_bot_id: 700_000_000_000_000_002,
             shards: 32,
             max_concurrency: 16,
             session_start_total: 1000,
@@ -214,6 +226,7 @@ impl Default for SimOptions {
             replay_bytes: 64 << 20,
             replay_trim_at_heartbeat: false,
             invalid_session_closes: false,
+            keep_sessions: false,
             resume_wrong_token: Answer::Close,
             resume_ahead: Answer::Close,
             resume_while_live: Takeover::CloseOld,

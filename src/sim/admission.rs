@@ -27,15 +27,17 @@ pub(super) enum Admission {
     Refused(Refusal),
 }
 
-/// Shard, shard count and intents of an IDENTIFY, if they may be. `known`: its token is right.
-pub(super) fn check(
-    ask: &Identify,
-    options: &SimOptions,
-    known: bool,
-) -> Result<(u32, u32, u64), Refusal> {
-    if !known {
-        return Err(Refusal::of(4004, "wrong_token", "identify"));
-    }
+/// What an IDENTIFY may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admitted {
+    pub(super) bot: u64,
+    pub(super) shard: u32,
+    pub(super) shards: u32,
+    pub(super) intents: u64,
+}
+
+/// Whether an IDENTIFY may be. `bot`: that of its token.
+pub(super) fn check(ask: &Identify, options: &SimOptions, bot: u64) -> Result<Admitted, Refusal> {
     let (shard, shards) = match &ask.shard {
         None | Some(serde_json::Value::Null) => (0, 1),
         Some(pair) => serde_json::from_value::<(u32, u32)>(pair.clone())
@@ -64,5 +66,10 @@ pub(super) fn check(
             format!("intents {intents}"),
         ));
     }
-    Ok((shard, shards, intents))
+    Ok(Admitted {
+        bot,
+        shard,
+        shards,
+        intents,
+    })
 }

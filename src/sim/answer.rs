@@ -2,6 +2,7 @@
 
 use super::dice::Dice;
 use super::event::{Event, intent};
+use super::fault::ABSENT;
 use super::frame::{Id, Members, OneOrMany, Voice};
 use super::guild::{self, Shown};
 use super::object::{self, list, put};
@@ -18,29 +19,53 @@ const CHUNK: usize = 1000;
 /// Members of one guild that the simulator makes up for op 8.
 const MOST_MEMBERS: u32 = 10_000;
 
-/// READY. `sharded`: the client sent a shard pair.
-pub(super) fn ready(
-    session: &Session,
-    version: u8,
-    sharded: bool,
-    resume_url: &str,
-    extra: bool,
-    out: &mut String,
-) {
+/// What a script puts into READY, as JSON; none: what belongs there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) session_id: Option<String>,
+    pub(super) resume_gateway_url: Option<String>,
+}
+
+/// How READY differs from session to session.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) version: u8,
+    /// The client sent a shard pair.
+    pub(super) sharded: bool,
+    pub(super) resume_url: String,
+    /// Undocumented keys.
+    pub(super) extra: bool,
+    pub(super) told: Told,
+}
+
+/// READY.
+pub(super) fn ready(session: &Session, greeting: Greeting, out: &mut String) {
+    let Greeting {
+        version,
+        sharded,
+        resume_url,
+        extra,
+        told,
+    } = greeting;
     let identity = &session.identity;
     put!(out, r#"{{"v":{version},"user_settings":{{}},"user":"#);
-    object::bot(out);
+    object::bot_of(out, identity.bot);
     if extra {
         out.push_str(r#","_trace":["[\"gateway-simulated\",{\"micros\":1,\"op\":2}]"],"op":99,"s":0,"t":"NOT_THIS""#);
     }
     if sharded {
         put!(out, r#","shard":[{},{}]"#, identity.shard, identity.shards);
     }
-    put!(
-        out,
-        r#","session_type":"normal","session_id":"{}","resume_gateway_url":"{resume_url}","#,
-        identity.id
-    );
+    out.push_str(r#","session_type":"normal","#);
+    for (key, told, usual) in [
+        ("session_id", told.session_id, &identity.id),
+        ("resume_gateway_url", told.resume_gateway_url, &resume_url),
+    ] {
+        match told.unwrap_or_else(|| quoted(usual)).as_str() {
+            ABSENT => {}
+            json => put!(out, r#""{key}":{json},"#),
+        }
+    }
     out.push_str(r#""relationships":[],"private_channels":[],"presences":[],"guilds":"#);
     list(out, identity.guilds.iter(), |out, guild| {
         put!(out, r#"{{"unavailable":true,"id":"{}"}}"#, guild.id);
@@ -49,7 +74,11 @@ pub(super) fn ready(
         out,
         r#","guild_join_requests":[],"geo_ordered_rtc_regions":[],"game_relationships":[],"auth":{{}},"#
     );
-    put!(out, r#""application":{{"id":"{BOT_ID}","flags":565248}}}}"#);
+    put!(
+        out,
+        r#""application":{{"id":"{}","flags":565248}}}}"#,
+        identity.bot
+    );
 }
 
 /// One guild that loads, as this session may see it.
@@ -79,8 +108,8 @@ fn talking(guild: &Guild) -> u32 {
     (guild.members / 100 + few).min(MOST_TALKING)
 }
 
-/// A guild of about `bytes`, which belongs to the session's shard.
-pub(super) fn huge_guild(session: &Session, bytes: usize, out: &mut String) {
+/// A guild of about `bytes`, which belongs to the session's shard. `hollow`: they compress to almost nothing.
+pub(super) fn huge_guild(session: &Session, bytes: usize, hollow: bool, out: &mut String) {
     let identity = &session.identity;
     let step = 300_000_000_000 / u64::from(identity.shards) + session.last();
     let id = (step * u64::from(identity.shards) + u64::from(identity.shard)) << 22;
@@ -96,6 +125,10 @@ pub(super) fn huge_guild(session: &Session, bytes: usize, out: &mut String) {
     out.push_str(r#","description_of_the_simulator":""#);
     // Half of what these digits say is news: compression helps, but not beyond all measure.
     let mut dice = Dice::new(id);
+    if hollow {
+        let left = bytes.saturating_sub(out.len() + 2);
+        out.extend(std::iter::repeat_n('0', left));
+    }
     while out.len() + 2 < bytes {
         let filler = format!("{:016x}", dice.next());
         let left = (bytes - out.len() - 2).min(filler.len());

@@ -21,6 +21,8 @@ pub(super) use desk::Desk;
 /// A request that carried the right token.
 #[derive(Debug)]
 pub(super) struct Ask<'a> {
+    /// Whose token it was.
+    pub(super) bot: u64,
     pub(super) method: &'a str,
     /// What follows `/api/v10/`, in segments, percent-decoded.
     pub(super) path: Vec<String>,
@@ -81,7 +83,7 @@ pub(super) fn answer(desk: &mut Desk, scope: &Scope, ask: &Ask) -> Answer {
     match path.as_slice() {
         ["users", rest @ ..] => me::users(desk, scope, ask, rest),
         ["oauth2", "applications", "@me"] | ["applications", "@me"] => {
-            Answer::ok(me::application())
+            Answer::ok(me::application(ask.bot))
         }
         ["applications", _, "guilds", guild, "commands", rest @ ..] => {
             commands::answer(desk, ask, Some(guild), rest)

@@ -82,7 +82,7 @@ struct MaxConcurrency {
 async fn max_concurrency(State(hub): State<Arc<Hub>>, body: Bytes) -> Response {
     match serde_json::from_slice::<MaxConcurrency>(&body) {
         Ok(MaxConcurrency { max_concurrency }) => {
-            hub.registry().concurrency.resize(max_concurrency.get());
+            hub.registry().resize_buckets(max_concurrency.get());
             Json(json!({ "max_concurrency": max_concurrency })).into_response()
         }
         Err(error) => bad(&error.to_string()),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::interrupt::{At, Then};
+use super::rest::RestFault;
 
 /// Which shards a fault is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +50,14 @@ pub(super) enum Fault {
     },
     /// Op 7.
     Reconnect {},
-    /// Op 9; not resumable: the session ends.
-    Invalidate { resumable: bool },
+    /// Op 9, or `say` in its place; not resumable: the session ends. `close`: the socket too, with 4000.
+    Invalidate {
+        resumable: bool,
+        #[serde(default)]
+        say: Option<String>,
+        #[serde(default)]
+        close: bool,
+    },
     /// The socket stays open, nothing is sent.
     Silence { for_ms: u64 },
     /// New connections get no HELLO: the next `count` of them, or all for `for_ms`.
@@ -78,6 +85,31 @@ pub(super) enum Fault {
     },
     /// A text as it is; with `"s":"next"` it is a dispatch of the session.
     Raw { text: String },
+    /// What READY says of these two, as JSON; `absent`: nothing. A session id that is a string is the session's.
+    Ready {
+        #[serde(default)]
+        session_id: Option<String>,
+        #[serde(default)]
+        resume_gateway_url: Option<String>,
+        #[serde(default)]
+        count: Option<u32>,
+        #[serde(default)]
+        for_ms: Option<u64>,
+    },
+    /// The gateway has another URL, `/at/<to>`, from now on; the others find `old`. Empty: the first one.
+    MoveGateway {
+        to: String,
+        #[serde(default = "refuse")]
+        old: Door,
+    },
+    /// A message of so many bytes that compress to almost nothing: a heartbeat answer, or a `GUILD_CREATE`.
+    Inflate {
+        bytes: usize,
+        #[serde(default)]
+        dispatch: bool,
+    },
+    /// REST answers otherwise.
+    Rest(RestFault),
     /// What a connection to `resume_gateway_url` finds.
     ResumeHost {
         mode: Door,
@@ -135,8 +167,24 @@ pub(super) enum Fault {
         #[serde(default)]
         global: bool,
     },
+    /// A bot's token is no longer right, and its sessions end with 4004; or it is right again.
+    RevokeToken {
+        #[serde(default)]
+        bot: Which,
+        #[serde(default = "yes")]
+        revoked: bool,
+    },
     /// Changes the number of identify buckets.
     MaxConcurrency { max_concurrency: u32 },
+}
+
+/// Which bot: that of `--token`, or that of `--other-token`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Which {
+    #[default]
+    Main,
+    Other,
 }
 
 /// What a connection finds at a host.
@@ -151,10 +199,14 @@ pub(super) enum Door {
     /// HTTP 503.
     #[serde(rename = "503")]
     Unavailable,
+    /// TCP is taken, and nothing is ever said.
+    Hang,
 }
 
 /// Largest event that may be asked for: memory stays bounded.
 const MOST_HUGE: usize = 64 << 20;
+/// The same for one that is made of nothing.
+const MOST_INFLATED: usize = 1 << 30;
 
 /// Reads the body of `POST /sim/fault`; the error is for its sender.
 pub(super) fn parse(body: &[u8]) -> Result<(Fault, Shards), String> {
@@ -169,6 +221,18 @@ pub(super) fn parse(body: &[u8]) -> Result<(Fault, Shards), String> {
         }
         Fault::HugeEvent { bytes } if bytes > MOST_HUGE => Err(format!("bytes: at most {MOST_HUGE}")),
         Fault::MaxConcurrency { max_concurrency: 0 } => Err("max_concurrency: at least 1".to_owned()),
+        Fault::Inflate { bytes, .. } if bytes > MOST_INFLATED => {
+            Err(format!("bytes: at most {MOST_INFLATED}"))
+        }
+        Fault::MoveGateway { to, .. } if !to.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            Err("to: letters and digits, or nothing".to_owned())
+        }
+        Fault::Ready { session_id, resume_gateway_url, .. }
+            if [&session_id, &resume_gateway_url].into_iter().flatten().any(|text| !is_json(text)) =>
+        {
+            Err("session_id, resume_gateway_url: JSON text, or the word absent".to_owned())
+        }
+        Fault::Rest(rest) => rest.check().map(|()| (Fault::Rest(rest), shards)),
         Fault::Interrupt { at: At::Connect | At::Hello, .. } if shards != Shards::All => {
             Err("shards: not known before an IDENTIFY or a RESUME".to_owned())
         }
@@ -183,6 +247,14 @@ pub(super) fn parse(body: &[u8]) -> Result<(Fault, Shards), String> {
         fault => Ok((fault, shards)),
     }
 }
+
+/// Whether a READY can carry this: JSON, or the word for nothing.
+fn is_json(text: &str) -> bool {
+    text == ABSENT || serde_json::from_str::<Value>(text).is_ok()
+}
+
+/// In place of JSON: the key is left out.
+pub(super) const ABSENT: &str = "absent";
 
 /// A time that was given, if it is one.
 pub(super) fn span(ms: Option<u64>) -> Option<Duration> {
@@ -199,6 +271,10 @@ fn while_of_a_raid() -> u64 {
 
 fn moment() -> f64 {
     0.5
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn refuse() -> Door {

@@ -98,11 +98,25 @@ impl Peer {
                 Order::Drop => return Err(End::Dropped),
                 Order::Close(code) => return Err(End::Told(code)),
                 Order::Reconnect => self.say(RECONNECT)?,
-                Order::Invalidate { resumable } => {
+                Order::Invalidate {
+                    resumable,
+                    say,
+                    close,
+                } => {
                     // The same socket may RESUME or IDENTIFY next: discord.js and others do.
                     self.part();
-                    self.invalid(resumable)?;
+                    match say {
+                        None => self.invalid(resumable)?,
+                        Some(text) => {
+                            self.invalidated = true;
+                            self.speak(&text)?;
+                        }
+                    }
+                    if close {
+                        return Err(End::Told(Some(4000)));
+                    }
                 }
+                Order::Inflate(bytes) => self.inflate(bytes)?,
                 Order::Say(text) => self.speak(&text)?,
                 Order::Silence(span) => self.silent_until = Some(clock::now() + span),
                 Order::AskHeartbeat => self.say(BEAT)?,

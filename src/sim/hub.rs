@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::api::Desk;
+use super::arrivals::Arrivals;
 use super::event::Event;
 use super::fault::Shards;
 use super::record::Limit;
@@ -29,6 +30,8 @@ pub(super) struct Hub {
     pub(super) sent: AtomicU64,
     /// Sockets that spoke to the gateway.
     pub(super) connections: AtomicU64,
+    /// Requests to REST, those too that a fault answered.
+    pub(super) rest_requests: AtomicU64,
     /// Events a second.
     pub(super) rate: AtomicU32,
     /// Unix milliseconds.
@@ -37,6 +40,7 @@ pub(super) struct Hub {
     registry: Mutex<Registry>,
     script: Mutex<Script>,
     desk: Mutex<Desk>,
+    arrivals: Mutex<Arrivals>,
 }
 
 impl Hub {
@@ -55,12 +59,14 @@ impl Hub {
             shutdown,
             sent: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            rest_requests: AtomicU64::new(0),
             rate: AtomicU32::new(options.events_per_second),
             started_ms: clock::unix_ms(),
             record,
             registry: Mutex::new(registry),
             script: Mutex::default(),
             desk: Mutex::default(),
+            arrivals: Mutex::default(),
             options,
         }
     }
@@ -75,6 +81,10 @@ impl Hub {
 
     pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn record_full(&self) -> bool {

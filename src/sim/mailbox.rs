@@ -29,7 +29,13 @@ pub(super) enum Order {
     Invalidate {
         /// `d`.
         resumable: bool,
+        /// Sent in place of op 9.
+        say: Option<Arc<str>>,
+        /// Close the socket after it.
+        close: bool,
     },
+    /// Send an answer to a heartbeat that is so many bytes long.
+    Inflate(usize),
     /// Send this text.
     Say(Arc<str>),
     /// Send nothing at all, heartbeat answers neither, for so long.

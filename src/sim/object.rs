@@ -32,9 +32,14 @@ pub(super) fn list<T>(
 
 /// The bot.
 pub(super) fn bot(out: &mut String) {
+    bot_of(out, BOT_ID);
+}
+
+/// The bot with this id.
+pub(super) fn bot_of(out: &mut String, id: u64) {
     put!(
         out,
-        r#"{{"verified":true,"username":"simulated","mfa_enabled":true,"id":"{BOT_ID}","global_name":null,"#
+        r#"{{"verified":true,"username":"simulated","mfa_enabled":true,"id":"{id}","global_name":null,"#
     );
     put!(
         out,

@@ -64,6 +64,9 @@ pub(super) struct Peer {
     pub(super) outbox: Outbox,
     pub(super) session: Option<Arc<Shared>>,
     pub(super) shard: Option<u32>,
+    pub(super) opened: Instant,
+    /// The shard that it was counted for.
+    pub(super) came: Option<u32>,
     pub(super) cursor: u64,
     pub(super) silent_until: Option<Instant>,
     /// Heartbeat answers that are held back.
@@ -85,6 +88,8 @@ impl Peer {
             mailbox: Arc::default(),
             session: None,
             shard: None,
+            opened: clock::now(),
+            came: None,
             cursor: 0,
             silent_until: None,
             acks: VecDeque::new(),
@@ -263,6 +268,12 @@ impl Peer {
             )
         };
         if mine && matches!(end, End::ByClient(Some(1000 | 1001))) {
+            if self.hub.options.keep_sessions {
+                self.note(
+                    "session_closed",
+                    "a session that lives was closed with 1000 or 1001",
+                );
+            }
             self.hub
                 .registry()
                 .end(&id, CLOSED_BY_CLIENT, clock::unix_ms());

@@ -4,13 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::limits::{AllMembers, Concurrency, Daily};
+use super::bot::Bot;
+use super::fault::Which;
+use super::limits::AllMembers;
 use super::mailbox::Order;
 use super::record::Limit;
+use super::refusal::Refusal;
 use super::session::Session;
 use super::verdict::Log;
+use super::world::BOT_ID;
 use crate::config::sim::SimOptions;
 
 mod admit;
@@ -30,8 +35,10 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) log: Log,
-    pub(super) concurrency: Concurrency,
-    pub(super) daily: Daily,
+    /// The bot of `--token`.
+    pub(super) main: Bot,
+    /// The bot of `--other-token`.
+    other: Option<Bot>,
     pub(super) all_members: AllMembers,
     /// Every session there ever was, in order.
     pub(super) all: Vec<Arc<Shared>>,
@@ -45,7 +52,6 @@ pub(super) struct Registry {
     live: HashMap<String, Arc<Shared>>,
     /// Sessions that their own client closed with 1000 or 1001.
     closed: HashSet<String>,
-    token_valid: bool,
     record: Arc<Limit>,
     nonce: u64,
 }
@@ -58,23 +64,12 @@ impl Registry {
         nonce: u64,
         now: Instant,
     ) -> Self {
-        let remaining = options
-            .session_start_remaining
-            .unwrap_or(options.session_start_total);
+        let bot = |id, token: &SecretString| Bot::new(id, token.clone(), &options, now);
+        let other = options.other_token.as_ref();
         Self {
             log: Log::default(),
-            concurrency: Concurrency::new(
-                options.max_concurrency,
-                options.identify_window.0,
-                options.identify_window_kind,
-                now,
-            ),
-            daily: Daily::new(
-                options.session_start_total,
-                remaining,
-                options.session_start_reset.0,
-                now,
-            ),
+            main: bot(BOT_ID, &options.token),
+            other: other.map(|token| bot(options.other_bot_id, token)),
             all_members: AllMembers::default(),
             all: Vec::new(),
             identifies: 0,
@@ -83,18 +78,51 @@ impl Registry {
             counts: vec![options.shards],
             live: HashMap::new(),
             closed: HashSet::new(),
-            token_valid: true,
             record,
             nonce,
             options,
         }
     }
 
-    /// Whether `token`, with or without `Bot `, is right.
-    pub(super) fn knows(&self, token: &str) -> bool {
-        use secrecy::ExposeSecret;
-        let token = token.strip_prefix("Bot ").unwrap_or(token);
-        self.token_valid && token == self.options.token.expose_secret()
+    /// The id of the bot with this token, which may follow `Bot `.
+    pub(super) fn whose(&self, token: &str) -> Option<u64> {
+        let bot = self.with_token(token)?;
+        bot.valid.then_some(bot.id)
+    }
+
+    /// Why this token is refused: no rule is broken by one that was right until it was reset.
+    pub(super) fn wrong_token(&self, token: &str, what: &str) -> Refusal {
+        let known = self.with_token(token).is_some();
+        Refusal::of(4004, if known { "" } else { "wrong_token" }, what)
+    }
+
+    fn with_token(&self, token: &str) -> Option<&Bot> {
+        let bots = [Some(&self.main), self.other.as_ref()];
+        bots.into_iter().flatten().find(|bot| bot.has(token))
+    }
+
+    /// The bot of an id that [`Self::whose`] gave.
+    pub(super) fn bot(&mut self, id: u64) -> &mut Bot {
+        match &mut self.other {
+            Some(other) if other.id == id => other,
+            _ => &mut self.main,
+        }
+    }
+
+    /// Its id, if there is such a bot.
+    pub(super) fn id_of(&self, which: Which) -> Option<u64> {
+        match which {
+            Which::Main => Some(self.main.id),
+            Which::Other => self.other.as_ref().map(|bot| bot.id),
+        }
+    }
+
+    /// Changes the number of identify buckets.
+    pub(super) fn resize_buckets(&mut self, max: u32) {
+        self.main.concurrency.resize(max);
+        if let Some(other) = &mut self.other {
+            other.concurrency.resize(max);
+        }
     }
 
     /// The shard of a session that lives.
@@ -120,14 +148,20 @@ impl Registry {
             .retain(|_, session| !session.lock().expire(now, at_ms));
     }
 
-    /// What Discord does to a bot beyond its daily limit.
-    pub(super) fn reset_token(&mut self, at_ms: u64) {
-        self.token_valid = false;
-        for (_, session) in self.live.drain() {
+    /// What Discord does to a bot beyond its daily limit, and takes back at another time. How many sessions end.
+    pub(super) fn revoke(&mut self, bot: u64, revoked: bool, at_ms: u64) -> usize {
+        self.bot(bot).valid = !revoked;
+        let before = self.live.len();
+        self.live.retain(|_, session| {
             let mut session = session.lock();
-            session.order(Order::TokenReset);
-            session.end("token_reset", at_ms);
-        }
+            let ends = revoked && session.identity.bot == bot;
+            if ends {
+                session.order(Order::TokenReset);
+                session.end("token_reset", at_ms);
+            }
+            !ends
+        });
+        before - self.live.len()
     }
 
     /// The sessions that have not ended.
@@ -135,9 +169,9 @@ impl Registry {
         self.live.values()
     }
 
-    /// Identifies left today, and the time until all are back.
+    /// Identifies that the main bot has left today, and the time until all are back.
     pub(super) fn identifies_left(&mut self, now: Instant) -> (u32, Duration) {
-        self.daily.left(now)
+        self.main.daily.left(now)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admission::{Admission, Caller};
-use super::answer;
+use super::answer::{self, Greeting};
 use super::event::Event;
 use super::frame::{Identify, Members, Resume};
 use super::interrupt::{At, Then};
@@ -56,12 +56,17 @@ impl Peer {
             Ok(pair) => pair,
             Err(refused) => return self.admitted(refused, 0).map(drop),
         };
-        let turn = self.turn(At::Identify, Some(pair.0));
+        self.came(pair.shard);
+        let turn = self.turn(At::Identify, Some(pair.shard));
         if let Some(turn) = turn.as_ref().filter(|turn| turn.then != Then::GoOn) {
             self.hub.registry().refused += 1;
             return self.take(turn).map(drop);
         }
-        let session = self.hub.registry().begin(ask, pair, self.caller(), at_ms);
+        let told = self.hub.script().ready(pair.shard, now);
+        let id = told.session_id.as_deref();
+        let id = id.and_then(|id| serde_json::from_str::<String>(id).ok());
+        let caller = self.caller();
+        let session = self.hub.registry().begin(ask, pair, id, caller, at_ms);
         let Some(shared) = self.admitted(Admission::Granted(session), 0)? else {
             return Ok(());
         };
@@ -71,15 +76,21 @@ impl Peer {
         if ask.compress == Some(true) && matches!(self.outbox.transport, Transport::Plain) {
             self.outbox.transport = Transport::Payload;
         }
-        let version = self.request.version.unwrap_or(10);
-        let resume_url = format!("ws{}://{}/resume", self.hub.secure, self.request.host);
-        let (paired, extra) = (ask.shard.is_some(), self.hub.options.extra_keys);
+        let place = self.hub.script().place();
+        let (secure, host) = (self.hub.secure, &self.request.host);
+        let greeting = Greeting {
+            version: self.request.version.unwrap_or(10),
+            sharded: ask.shard.is_some(),
+            resume_url: format!("ws{secure}://{host}{place}/resume"),
+            extra: self.hub.options.extra_keys,
+            told,
+        };
         self.hub.dispatch(
             &mut shared.lock(),
             Event::Ready,
             &mut self.scratch,
             |session, out| {
-                answer::ready(session, version, paired, &resume_url, extra, out);
+                answer::ready(session, greeting, out);
             },
         );
         self.due_after(&shared, At::Ready);
@@ -88,6 +99,9 @@ impl Peer {
 
     pub(super) fn on_resume(&mut self, ask: &Resume) -> Result<(), End> {
         let whose = self.hub.registry().shard_of(&ask.session_id);
+        if let Some(shard) = whose {
+            self.came(shard);
+        }
         let refused = |shard| self.hub.script().refuses_resume(shard, clock::now());
         if whose.is_some_and(refused) {
             return self.invalid(true);
@@ -214,6 +228,13 @@ impl Peer {
                 self.note(refusal.rule, refusal.detail);
                 Ok(())
             }
+        }
+    }
+
+    /// The connection is of this shard: counted once.
+    fn came(&mut self, shard: u32) {
+        if self.came.replace(shard).is_none() {
+            self.hub.arrivals().named(shard, self.opened);
         }
     }
 

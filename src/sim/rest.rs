@@ -3,6 +3,7 @@
 //! <https://discord.com/developers/docs/events/gateway#get-gateway-bot>
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -19,8 +20,13 @@ use super::hub::Hub;
 use super::line::Reset;
 use super::listen::HangUp;
 use super::peer::Request;
+use super::world::BOT_ID;
 use super::{body, control, frame, gateway, page};
 use crate::clock;
+
+mod fault;
+
+pub(super) use fault::RestFault;
 
 /// Every route of the port.
 pub(super) fn router(hub: Arc<Hub>) -> Router {
@@ -28,6 +34,10 @@ pub(super) fn router(hub: Arc<Hub>) -> Router {
         .route("/", any(connect))
         .route("/resume", any(connect))
         .route("/resume/", any(connect))
+        .route("/at/{place}", any(connect))
+        .route("/at/{place}/", any(connect))
+        .route("/at/{place}/resume", any(connect))
+        .route("/at/{place}/resume/", any(connect))
         .route("/api/{*path}", any(api))
         .merge(control::routes())
         .fallback(async || not_found())
@@ -41,6 +51,7 @@ async fn api(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Response {
+    hub.rest_requests.fetch_add(1, Ordering::Relaxed);
     let path = body::segments(uri.path());
     let mut path = path.iter().map(String::as_str).skip(1).peekable();
     // A call without a version is answered like the newest one.
@@ -53,20 +64,58 @@ async fn api(
         _ => {}
     }
     let path: Vec<String> = path.map(str::to_owned).collect();
+    let route = format!("/{}", path.join("/"));
+    let fault = hub.script().rest(&route, clock::now());
+    let call = Call {
+        method,
+        uri,
+        headers,
+        path,
+        bytes,
+    };
+    match fault {
+        None => usual(&hub, call),
+        Some(fault) => {
+            let url = url(&hub, &call.headers);
+            let usual = fault.wants_usual().then(|| usual(&hub, call));
+            fault.answer(&hub, &url, usual.unwrap_or_default()).await
+        }
+    }
+}
+
+/// One request to REST.
+struct Call {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    /// What follows the version, in segments.
+    path: Vec<String>,
+    bytes: Bytes,
+}
+
+fn usual(hub: &Hub, call: Call) -> Response {
+    let Call {
+        method,
+        uri,
+        headers,
+        path,
+        bytes,
+    } = call;
     let names: Vec<&str> = path.iter().map(String::as_str).collect();
     if let ["gateway"] = names[..] {
-        return axum::Json(json!({ "url": url(&hub, &headers) })).into_response();
+        return axum::Json(json!({ "url": url(hub, &headers) })).into_response();
     }
     let open = matches!(names[..], ["interactions" | "webhooks", _, _, ..]);
-    if !open && !authorized(&hub, &headers) {
+    let bot = authorized(hub, &headers).or(open.then_some(BOT_ID));
+    let Some(bot) = bot else {
         let body = json!({ "message": "401: Unauthorized", "code": 0 });
         return (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response();
-    }
+    };
     if let Some((wait, global)) = hub.script().refuse_request() {
         return limited(wait, global);
     }
     if let ["gateway", "bot"] = names[..] {
-        return gateway_bot(&hub, &headers);
+        return gateway_bot(hub, &headers, bot);
     }
     let content_type = headers.get(header::CONTENT_TYPE);
     let Ok(body) = body::read(content_type, &bytes) else {
@@ -75,6 +124,7 @@ async fn api(
     };
     let bucket = body::bucket(method.as_str(), &path);
     let ask = Ask {
+        bot,
         method: method.as_str(),
         path,
         query: Query::try_from_uri(&uri).map_or_else(|_| Vec::new(), |Query(pairs)| pairs),
@@ -115,25 +165,28 @@ fn answered(status: StatusCode, body: Value) -> Response {
     }
 }
 
-fn authorized(hub: &Hub, headers: &HeaderMap) -> bool {
+/// The bot whose token a request carries.
+fn authorized(hub: &Hub, headers: &HeaderMap) -> Option<u64> {
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    token.starts_with("Bot ") && hub.registry().knows(token)
+    let token = Some(token).filter(|token| token.starts_with("Bot "))?;
+    hub.registry().whose(token)
 }
 
-fn gateway_bot(hub: &Hub, headers: &HeaderMap) -> Response {
+fn gateway_bot(hub: &Hub, headers: &HeaderMap, bot: u64) -> Response {
     let mut registry = hub.registry();
-    let (remaining, reset_after) = registry.identifies_left(clock::now());
+    let bot = registry.bot(bot);
+    let (remaining, reset_after) = bot.daily.left(clock::now());
     axum::Json(json!({
         "url": url(hub, headers),
         "shards": hub.options.shards,
         "session_start_limit": {
-            "total": registry.daily.total,
+            "total": bot.daily.total,
             "remaining": remaining,
             "reset_after": u64::try_from(reset_after.as_millis()).unwrap_or(u64::MAX),
-            "max_concurrency": registry.concurrency.max,
+            "max_concurrency": bot.concurrency.max,
         },
     }))
     .into_response()
@@ -180,13 +233,23 @@ struct Parameters {
 }
 
 async fn connect(State(hub): State<Arc<Hub>>, request: HttpRequest) -> Response {
-    let resuming = request.uri().path() != "/";
+    let path = request.uri().path().trim_end_matches('/');
+    let (place, resuming) = match path.strip_suffix("/resume") {
+        Some(place) => (place.to_owned(), true),
+        None => (path.to_owned(), false),
+    };
     let plain = !request.headers().contains_key(header::UPGRADE);
-    if plain && !resuming && request.method() == Method::GET {
+    if plain && place.is_empty() && !resuming && request.method() == Method::GET {
         return page::serve();
     }
-    match hub.script().door(resuming, clock::now()) {
+    hub.arrivals().came(clock::now());
+    let door = hub.script().door(&place, resuming, clock::now());
+    match door {
         Door::Ok => {}
+        Door::Hang => {
+            hub.shutdown.cancelled().await;
+            return HangUp.into_response();
+        }
         Door::Refuse => return HangUp.into_response(),
         Door::Unavailable => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
@@ -216,7 +279,8 @@ async fn connect(State(hub): State<Arc<Hub>>, request: HttpRequest) -> Response 
 }
 
 fn url(hub: &Hub, headers: &HeaderMap) -> String {
-    format!("ws{}://{}", hub.secure, host(headers))
+    let place = hub.script().place();
+    format!("ws{}://{}{place}", hub.secure, host(headers))
 }
 
 /// The host by which the client found us: right behind a name, a container port or a forward, too.

@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::answer::Told;
 use super::armed::{Armed, Term};
-use super::fault::{Door, Shards};
+use super::fault::{Door, Shards, span};
 use super::interrupt::{At, Turn};
 use super::pace::Pace;
+use super::rest::RestFault;
+
+mod arm;
 
 /// Faults in force.
 #[derive(Debug, Default)]
@@ -21,6 +25,10 @@ pub(super) struct Script {
     outages: Vec<(Shards, usize, Option<Instant>)>,
     raids: Vec<Raid>,
     rest_limit: Option<(u32, f64, bool)>,
+    rest: HashMap<Option<String>, Armed<RestFault>>,
+    ready: Armed<Told>,
+    /// The name of the gateway's URL, and what the other URLs find.
+    place: (String, Door),
 }
 
 /// Outages, and raids, at one time.
@@ -63,35 +71,23 @@ impl<T: Copy + Default> Standing<T> {
 }
 
 impl Script {
-    pub(super) fn set_gateway(&mut self, door: Door, span: Option<Duration>, now: Instant) {
+    fn set_gateway(&mut self, door: Door, span: Option<Duration>, now: Instant) {
         self.gateway = Standing::new(door, span, now);
     }
 
-    pub(super) fn set_resume(&mut self, door: Door, span: Option<Duration>, now: Instant) {
+    fn set_resume(&mut self, door: Door, span: Option<Duration>, now: Instant) {
         self.resume = Standing::new(door, span, now);
     }
 
     /// What is done at a moment in the connections of these shards.
-    pub(super) fn set_turn(
-        &mut self,
-        at: At,
-        shards: Shards,
-        term: Term,
-        turn: Turn,
-        now: Instant,
-    ) {
+    fn set_turn(&mut self, at: At, shards: Shards, term: Term, turn: Turn, now: Instant) {
         self.turns
             .entry(at)
             .or_default()
             .set(shards, term, turn, now);
     }
 
-    pub(super) fn set_refuse_resume(
-        &mut self,
-        shards: Shards,
-        span: Option<Duration>,
-        now: Instant,
-    ) {
+    fn set_refuse_resume(&mut self, shards: Shards, span: Option<Duration>, now: Instant) {
         if shards == Shards::All || self.refuse_resume.len() >= MOST_STANDING {
             self.refuse_resume.clear();
         }
@@ -99,7 +95,7 @@ impl Script {
             .push((shards, Standing::new(true, span, now)));
     }
 
-    pub(super) fn set_slow_ack(
+    fn set_slow_ack(
         &mut self,
         shards: Shards,
         delay: Duration,
@@ -145,7 +141,7 @@ impl Script {
         }
     }
 
-    pub(super) fn set_rest_limit(&mut self, count: u32, retry_after: f64, global: bool) {
+    fn set_rest_limit(&mut self, count: u32, retry_after: f64, global: bool) {
         self.rest_limit = (count > 0).then_some((count, retry_after, global));
     }
 
@@ -173,9 +169,54 @@ impl Script {
         })
     }
 
-    /// What a new connection finds; `resuming`: it came to the resume host.
-    pub(super) fn door(&self, resuming: bool, now: Instant) -> Door {
+    fn set_rest(&mut self, fault: RestFault, now: Instant) {
+        let term = Term {
+            count: fault.count,
+            span: span(fault.for_ms),
+        };
+        if self.rest.len() >= MOST_STANDING || (fault.is_over() && fault.route.is_none()) {
+            self.rest.clear();
+        }
+        if fault.is_over() {
+            self.rest.remove(&fault.route);
+            return;
+        }
+        let route = self.rest.entry(fault.route.clone()).or_default();
+        route.set(Shards::All, term, fault, now);
+    }
+
+    /// What REST does on this route instead of what it should.
+    pub(super) fn rest(&mut self, route: &str, now: Instant) -> Option<RestFault> {
+        let own = self.rest.get_mut(&Some(route.to_owned()));
+        own.and_then(|own| own.take(None, now))
+            .or_else(|| self.rest.get_mut(&None)?.take(None, now))
+    }
+
+    fn set_ready(&mut self, shards: Shards, term: Term, told: Told, now: Instant) {
+        self.ready.set(shards, term, told, now);
+    }
+
+    /// What this shard's next READY says.
+    pub(super) fn ready(&mut self, shard: u32, now: Instant) -> Told {
+        self.ready.take(Some(shard), now).unwrap_or_default()
+    }
+
+    fn set_place(&mut self, to: &str, old: Door) {
+        self.place = (to.to_owned(), old);
+    }
+
+    /// The path of the gateway's URL.
+    pub(super) fn place(&self) -> String {
+        match self.place.0.as_str() {
+            "" => String::new(),
+            name => format!("/at/{name}"),
+        }
+    }
+
+    /// What a new connection finds; `place`: the path that it came to; `resuming`: of the resume host.
+    pub(super) fn door(&self, place: &str, resuming: bool, now: Instant) -> Door {
         match self.gateway.get(now) {
+            Door::Ok if place != self.place() && self.place.1 != Door::Ok => self.place.1,
             Door::Ok if resuming => self.resume.get(now),
             door => door,
         }
@@ -213,14 +254,14 @@ mod tests {
         let later = now + Duration::from_secs(2);
         let mut script = Script::default();
         script.set_resume(Door::Refuse, Some(Duration::from_secs(2)), now);
-        assert_eq!(script.door(true, now), Door::Refuse);
-        assert_eq!(script.door(false, now), Door::Ok);
-        assert_eq!(script.door(true, later), Door::Ok);
+        assert_eq!(script.door("", true, now), Door::Refuse);
+        assert_eq!(script.door("", false, now), Door::Ok);
+        assert_eq!(script.door("", true, later), Door::Ok);
         script.set_refuse_resume(Shards::These(vec![1]), Some(Duration::from_secs(2)), now);
         assert!(script.refuses_resume(1, now) && !script.refuses_resume(0, now));
         assert!(!script.refuses_resume(1, later));
         script.set_gateway(Door::Unavailable, None, now);
-        assert_eq!(script.door(true, later), Door::Unavailable);
+        assert_eq!(script.door("", true, later), Door::Unavailable);
     }
 
     #[test]

@@ -23,6 +23,8 @@ use super::world::Guild;
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) id: String,
+    /// The bot that it is of.
+    pub(super) bot: u64,
     pub(super) shard: u32,
     pub(super) shards: u32,
     pub(super) intents: u64,

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::arrivals::ShardArrivals;
 use super::hub::Hub;
 use super::session::Session;
 
@@ -62,6 +63,10 @@ pub(super) struct Verdict {
     identifies_remaining: u32,
     resumes: usize,
     connections: u64,
+    attempts: u64,
+    worst_second: usize,
+    shards: Vec<ShardArrivals>,
+    rest_requests: u64,
     record_full: bool,
     violation_count: u64,
     violations: Vec<Violation>,
@@ -82,6 +87,8 @@ pub(super) struct State {
     identifies_remaining: u32,
     resumes: usize,
     connections: u64,
+    attempts: u64,
+    rest_requests: u64,
     violations: u64,
     events_per_second: u32,
     max_concurrency: u32,
@@ -111,6 +118,7 @@ struct Moment {
 
 /// Everything that was seen.
 pub(super) fn verdict(hub: &Hub, now: Instant) -> Verdict {
+    let (attempts, worst_second) = hub.arrivals().all();
     let mut registry = hub.registry();
     let (identifies_remaining, _) = registry.identifies_left(now);
     let sessions: Vec<_> = registry
@@ -132,6 +140,10 @@ pub(super) fn verdict(hub: &Hub, now: Instant) -> Verdict {
         identifies_remaining,
         resumes: registry.resumes.len(),
         connections: hub.connections.load(Ordering::Relaxed),
+        attempts,
+        worst_second,
+        shards: hub.arrivals().shards(),
+        rest_requests: hub.rest_requests.load(Ordering::Relaxed),
         record_full: hub.record_full(),
         violation_count: registry.log.count,
         violations: registry.log.kept.clone(),
@@ -169,9 +181,11 @@ pub(super) fn state(hub: &Hub, now: Instant) -> State {
         identifies_remaining,
         resumes: registry.resumes.len(),
         connections: hub.connections.load(Ordering::Relaxed),
+        attempts: hub.arrivals().all().0,
+        rest_requests: hub.rest_requests.load(Ordering::Relaxed),
         violations: registry.log.count,
         events_per_second: hub.rate.load(Ordering::Relaxed),
-        max_concurrency: registry.concurrency.max,
+        max_concurrency: registry.main.concurrency.max,
     }
 }
 

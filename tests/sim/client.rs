@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::support::{LIMIT, hash};
 
@@ -34,6 +34,8 @@ pub(crate) struct Client {
     pub(crate) session: String,
     /// (sequence, hash) of every dispatch.
     pub(crate) got: Vec<(u64, String)>,
+    /// Length of the last message, before decompression.
+    pub(crate) last_bytes: usize,
     /// The connection ended with a RST.
     pub(crate) reset: bool,
     /// Dispatches need not look like Discord's.
@@ -56,7 +58,9 @@ impl Client {
     }
 
     pub(crate) async fn over(stream: Box<dyn Socket>, url: &str) -> Result<Self, Error> {
-        let (socket, _) = timeout(LIMIT, client_async(url, stream)).await.unwrap()?;
+        let (socket, _) = timeout(LIMIT, client_async_with_config(url, stream, Some(large())))
+            .await
+            .unwrap()?;
         let decoder = if url.contains("zlib-stream") {
             Decoder::Zlib(Box::new(flate2::Decompress::new(true)), Vec::new())
         } else if url.contains("zstd-stream") {
@@ -72,6 +76,7 @@ impl Client {
             seq: 0,
             session: String::new(),
             got: Vec::new(),
+            last_bytes: 0,
             reset: false,
             lenient: false,
         })
@@ -156,6 +161,7 @@ impl Client {
                 }
                 Some(Ok(message)) => message,
             };
+            self.last_bytes = message.len();
             let Some(payload) = self.decode(&message.into_data()) else {
                 continue;
             };
@@ -269,6 +275,13 @@ impl Client {
             }
         }
     }
+}
+
+/// As large as any test asks for.
+fn large() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(None)
+        .max_frame_size(None)
 }
 
 pub(crate) fn identify(token: &str, shard: &Value, intents: &Value) -> Value {

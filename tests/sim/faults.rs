@@ -167,6 +167,118 @@ async fn acks_come_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn acks_never_come_while_events_flow() {
+    let sim = Sim::start("").await;
+    let mut client = Client::ready(sim.address, "", (0, 1)).await;
+    sim.fault(r#"{"fault":"slow_ack","ms":3600000}"#).await;
+    client.send(&json!({ "op": 1, "d": null })).await;
+    for _ in 0..500 {
+        assert_eq!(client.payload().await["op"], 0);
+    }
+    sim.fault(r#"{"fault":"slow_ack","ms":0}"#).await;
+    client.send(&json!({ "op": 1, "d": null })).await;
+    assert_eq!(client.op().await["op"], 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_frame_becomes_a_large_message() {
+    const BYTES: usize = 20_000_000;
+    let sim = Sim::start("--events-per-second 0").await;
+    for compress in ["&compress=zstd-stream", "&compress=zlib-stream", ""] {
+        let mut client = Client::ready(sim.address, compress, (0, 1)).await;
+        client.read(2).await;
+        let fault = json!({ "fault": "inflate", "bytes": BYTES });
+        assert_eq!(sim.fault(&fault.to_string()).await, 1);
+        let ack = client.payload().await;
+        let length = ack["x"].as_str().unwrap().len();
+        assert!(ack["op"] == 11 && length.abs_diff(BYTES) < 100, "{length}");
+        let wire = client.last_bytes;
+        assert!(wire < BYTES / 100 || compress.is_empty(), "{wire}");
+        let fault = json!({ "fault": "inflate", "bytes": BYTES, "dispatch": true });
+        sim.fault(&fault.to_string()).await;
+        assert_eq!(client.until("GUILD_CREATE").await["s"], 4);
+        let row = &sim.record().await[&(client.session.clone(), 4)];
+        assert!(
+            row["bytes"].as_u64().unwrap().abs_diff(BYTES as u64) < 100,
+            "{row}"
+        );
+        client.close(1000).await;
+        sim.until("ended", |verdict| {
+            let sessions = verdict["sessions"].as_array().unwrap();
+            sessions.iter().all(|one| one["state"] == "ended")
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_says_anything_about_session_and_url() {
+    let sim = Sim::start("--events-per-second 0").await;
+    for (id, url) in [
+        (Some("7"), Some("7")),
+        (Some("null"), Some("null")),
+        (Some("absent"), Some("absent")),
+        (Some(r#""cr\r\nlf \u0000é""#), Some(r#""not a url""#)),
+        (None, Some(r#""ws://127.0.0.1:1""#)),
+        (Some(r#""cr\r\nlf""#), None),
+    ] {
+        let fault =
+            json!({ "fault": "ready", "session_id": id, "resume_gateway_url": url, "count": 1 });
+        sim.fault(&fault.to_string()).await;
+        let mut client = Client::hello(sim.address, "").await;
+        client.lenient = true;
+        client.identify((0, 1)).await;
+        let ready = client.payload().await;
+        for (key, said) in [("session_id", id), ("resume_gateway_url", url)] {
+            match said {
+                None => assert!(ready["d"][key].is_string()),
+                Some("absent") => assert!(ready["d"].get(key).is_none()),
+                Some(json) => assert_eq!(
+                    ready["d"][key],
+                    serde_json::from_str::<Value>(json).unwrap()
+                ),
+            }
+        }
+        let id = ready["d"]["session_id"].as_str();
+        if let Some(id) = id {
+            client.close(4000).await;
+            (client.session, client.seq) = (id.to_owned(), 1);
+            client.resume(sim.address, "").await.until("RESUMED").await;
+            assert_eq!(sim.record().await[&(id.to_owned(), 1)]["event"], "READY");
+        }
+    }
+    let usual = Client::ready(sim.address, "", (0, 1)).await;
+    assert_eq!(usual.session.len(), 32);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arrivals_are_counted_by_shard_and_by_second() {
+    let sim = Sim::start("").await;
+    sim.fault(r#"{"fault":"refuse_connect"}"#).await;
+    let path = "/?v=10&encoding=json";
+    for _ in 0..3 {
+        assert!(Client::try_connect(sim.address, path).await.is_err());
+    }
+    sim.fault(r#"{"fault":"refuse_connect","mode":"ok"}"#).await;
+    let mut client = Client::ready(sim.address, "", (1, 2)).await;
+    client.close(4000).await;
+    client.resume(sim.address, "").await.until("RESUMED").await;
+    Client::ready(sim.address, "", (0, 2)).await;
+    let verdict = sim.verdict().await;
+    assert_eq!(
+        (&verdict["attempts"], &verdict["connections"]),
+        (&json!(6), &json!(3))
+    );
+    assert!(verdict["worst_second"].as_u64() > Some(1));
+    let shards = verdict["shards"].as_array().unwrap().iter();
+    let seen: Vec<_> = shards
+        .map(|one| (&one["shard"], &one["connections"]))
+        .collect();
+    assert_eq!(seen, [(&json!(0), &json!(1)), (&json!(1), &json!(2))]);
+    assert_eq!(sim.get("/sim/state", None).await.1["attempts"], 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hole_and_a_huge_event() {
     let sim = Sim::start("--events-per-second 0").await;
     let mut client = Client::ready(sim.address, "&compress=zstd-stream", (1, 2)).await;

@@ -314,6 +314,40 @@ async fn op_9_says_anything_in_answer_to_resume() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn op_9_says_anything_to_a_session_that_lives_or_ends() {
+    let sim = Sim::start("--events-per-second 0").await;
+    let mut client = Client::ready(sim.address, "", (0, 1)).await;
+    for (resumable, say, close) in [
+        (true, Some(r#"{"op":9,"d":null}"#), true),
+        (true, None, true),
+        (false, Some(r#"{"t":null,"s":null,"op":9}"#), false),
+    ] {
+        let fault =
+            json!({ "fault": "invalidate", "resumable": resumable, "say": say, "close": close });
+        assert_eq!(sim.fault(&fault.to_string()).await, 1);
+        let usual = format!(r#"{{"t":null,"s":null,"op":9,"d":{resumable}}}"#);
+        let said: Value = serde_json::from_str(say.unwrap_or(&usual)).unwrap();
+        assert_eq!(client.op().await, said);
+        if close {
+            assert_eq!(client.end().await, Heard::Closed(Some(4000)));
+        } else {
+            only_beats(&mut client).await;
+        }
+        client = client.resume(sim.address, "").await;
+        if resumable {
+            client.until("RESUMED").await;
+        } else {
+            assert_eq!(client.op().await["d"], false);
+        }
+    }
+    assert_eq!(
+        sim.verdict().await["sessions"][0]["end_reason"],
+        "invalidated"
+    );
+    assert_eq!(sim.verdict().await["ok"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_is_explained() {
     let sim = Sim::start("").await;
     for (fault, word) in [

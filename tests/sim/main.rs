@@ -2,6 +2,8 @@
 
 // `cfg(test)` holds here anyway; written out, clippy counts the helpers as tests too.
 #[cfg(test)]
+mod bots;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod faults;
@@ -12,11 +14,15 @@ mod knobs;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod moves;
+#[cfg(test)]
 mod raw;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod rest;
+#[cfg(test)]
+mod rest_faults;
 #[cfg(test)]
 mod schema;
 #[cfg(test)]

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use super::super::object;
 use super::super::sample::value;
-use super::{Answer, Ask, Desk, Scope, bot, bot_id, channels, guilds};
+use super::{Answer, Ask, Desk, Scope, channels, guilds};
 
 pub(super) fn users(desk: &mut Desk, scope: &Scope, ask: &Ask, rest: &[&str]) -> Answer {
     match (ask.method, rest) {
-        ("GET", ["@me"]) => Answer::ok(bot()),
+        ("GET", ["@me"]) => Answer::ok(me(ask)),
         ("PATCH", ["@me"]) => {
-            let mut me = bot();
+            let mut me = me(ask);
             if let Some(name) = ask.body["username"].as_str() {
                 me["username"] = name.into();
             }
@@ -45,10 +45,14 @@ pub(super) fn users(desk: &mut Desk, scope: &Scope, ask: &Ask, rest: &[&str]) ->
     }
 }
 
-pub(super) fn application() -> Value {
+fn me(ask: &Ask) -> Value {
+    value(|out| object::bot_of(out, ask.bot))
+}
+
+pub(super) fn application(bot: u64) -> Value {
     json!({
-        "id": bot_id(), "name": "simulated", "icon": null, "description": "", "summary": "",
-        "type": null, "bot": bot(), "bot_public": true, "bot_require_code_grant": false,
+        "id": bot.to_string(), "name": "simulated", "icon": null, "description": "", "summary": "",
+        "type": null, "bot": value(|out| object::bot_of(out, bot)), "bot_public": true, "bot_require_code_grant": false,
         "is_monetized": false, "verify_key": "0".repeat(64), "flags": 565_248, "hook": true,
         "redirect_uris": [], "interactions_endpoint_url": null, "role_connections_verification_url": null,
         "approximate_guild_count": 0, "approximate_user_install_count": 0, "team": null,

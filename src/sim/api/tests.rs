@@ -32,6 +32,7 @@ impl Bench {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let ask = Ask {
+            bot: BOT_ID,
             method,
             path: path.split('/').map(str::to_owned).collect(),
             query: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::super::admission::{self, Admission, Caller};
+use super::super::admission::{self, Admission, Admitted, Caller};
 use super::super::frame::{Identify, Resume};
 use super::super::mailbox::Order;
 use super::super::refusal::Refusal;
@@ -16,57 +16,60 @@ use crate::config::sim::{Answer, Takeover};
 const MOST_COUNTS: usize = 8;
 
 impl Registry {
-    /// Op 2: shard, shard count and intents, if a session may begin. It costs an identify.
+    /// Op 2: whether a session may begin. It costs an identify.
     pub(in super::super) fn admit(
         &mut self,
         ask: &Identify,
         now: Instant,
         at_ms: u64,
-    ) -> Result<(u32, u32, u64), Admission> {
-        let (shard, shards, intents) =
-            match admission::check(ask, &self.options, self.knows(&ask.token)) {
-                Ok(checked) => checked,
-                Err(refusal) => {
-                    self.refuse(now);
-                    return Err(Admission::Refused(refusal));
-                }
-            };
-        if let Err(ago) = self.concurrency.admit(shard, now) {
+    ) -> Result<Admitted, Admission> {
+        let whose = self.whose(&ask.token);
+        let known = whose.ok_or_else(|| self.wrong_token(&ask.token, "identify"));
+        let pair = match known.and_then(|bot| admission::check(ask, &self.options, bot)) {
+            Ok(pair) => pair,
+            Err(refusal) => {
+                self.refuse(whose, now);
+                return Err(Admission::Refused(refusal));
+            }
+        };
+        let shard = pair.shard;
+        let bot = self.bot(pair.bot);
+        let (buckets, total) = (bot.concurrency.max, bot.daily.total);
+        if let Err(ago) = bot.concurrency.admit(shard, now) {
             let detail = format!(
                 "bucket {} was used {} ms before",
-                shard % self.concurrency.max,
+                shard % buckets,
                 ago.as_millis()
             );
             self.log
                 .add("identify_concurrency", Some(shard), at_ms, detail);
-            self.refuse(now);
+            self.refuse(whose, now);
             return Err(Admission::Invalid);
         }
-        if !self.daily.spend(now) {
-            self.log.add(
-                "daily_limit",
-                Some(shard),
-                at_ms,
-                format!("all {} identifies were used", self.daily.total),
-            );
-            self.reset_token(at_ms);
+        if !bot.daily.spend(now) {
+            let detail = format!("all {total} identifies were used");
+            self.log.add("daily_limit", Some(shard), at_ms, detail);
+            self.revoke(pair.bot, true, at_ms);
             let refusal = Refusal::of(4004, "", "the token was reset");
             return Err(Admission::Refused(refusal));
         }
-        Ok((shard, shards, intents))
+        Ok(pair)
     }
 
-    /// The session of an IDENTIFY that was admitted.
+    /// The session of an IDENTIFY that was admitted; with this id, unless a session that lives has it.
     pub(in super::super) fn begin(
         &mut self,
         ask: &Identify,
-        (shard, shards, intents): (u32, u32, u64),
+        pair: Admitted,
+        id: Option<String>,
         caller: Caller,
         at_ms: u64,
     ) -> Arc<Shared> {
+        let shards = pair.shards;
         for other in self.live.values() {
             let other = other.lock();
-            if (other.identity.shard, other.identity.shards) == (shard, shards) {
+            let identity = &other.identity;
+            if (identity.bot, identity.shard, identity.shards) == (pair.bot, pair.shard, shards) {
                 other.order(Order::Witness);
             }
         }
@@ -76,7 +79,7 @@ impl Registry {
         if self.counts.len() > MOST_COUNTS {
             self.counts.remove(0);
         }
-        self.create(ask, (shard, shards, intents), caller, at_ms)
+        self.create(ask, pair, id, caller, at_ms)
     }
 
     /// Op 6.
@@ -86,14 +89,10 @@ impl Registry {
         caller: Caller,
         at_ms: u64,
     ) -> Admission {
-        if !self.knows(&ask.token) {
-            return Self::no(
-                self.options.resume_wrong_token,
-                4004,
-                "wrong_token",
-                "resume",
-            );
-        }
+        let Some(whose) = self.whose(&ask.token) else {
+            let Refusal { code, rule, detail } = self.wrong_token(&ask.token, "resume");
+            return Self::no(self.options.resume_wrong_token, code, rule, &detail);
+        };
         if self.closed.contains(&ask.session_id) {
             let detail = format!(
                 "session {} was closed by its client with 1000 or 1001",
@@ -106,6 +105,12 @@ impl Registry {
             return Admission::Invalid;
         };
         let mut session = found.lock();
+        if session.identity.bot != whose {
+            let shard = Some(session.identity.shard);
+            let detail = "a RESUME with another bot's token";
+            self.log.add("foreign_session", shard, at_ms, detail);
+            return Admission::Invalid;
+        }
         match session.can_replay(ask.seq) {
             Ok(()) => {}
             Err(NoReplay::Forgotten) => {
@@ -150,10 +155,11 @@ impl Registry {
         Admission::Granted(found)
     }
 
-    fn refuse(&mut self, now: Instant) {
+    fn refuse(&mut self, whose: Option<u64>, now: Instant) {
         self.refused += 1;
         if self.options.count_failed_identifies {
-            self.daily.spend(now);
+            let bot = whose.unwrap_or(self.main.id);
+            self.bot(bot).daily.spend(now);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::super::admission::Caller;
+use super::super::admission::{Admitted, Caller};
 use super::super::dice::Dice;
 use super::super::frame::Identify;
 use super::super::record::Rows;
@@ -17,7 +17,13 @@ impl Registry {
     pub(super) fn create(
         &mut self,
         ask: &Identify,
-        (shard, shards, intents): (u32, u32, u64),
+        Admitted {
+            bot,
+            shard,
+            shards,
+            intents,
+        }: Admitted,
+        id: Option<String>,
         caller: Caller,
         at_ms: u64,
     ) -> Arc<Shared> {
@@ -38,7 +44,10 @@ impl Registry {
         let pair = u64::from(shards) << 32 | u64::from(shard);
         let mut name = Dice::of(&[self.nonce, pair, nth]);
         let identity = Identity {
-            id: format!("{:016x}{:016x}", name.next(), name.next()),
+            id: id
+                .filter(|id| !self.live.contains_key(id))
+                .unwrap_or_else(|| format!("{:016x}{:016x}", name.next(), name.next())),
+            bot,
             shard,
             shards,
             intents,

@@ -36,7 +36,7 @@ fn identify(
     at_ms: u64,
 ) -> Admission {
     match registry.admit(ask, now, at_ms) {
-        Ok(pair) => Admission::Granted(registry.begin(ask, pair, caller, at_ms)),
+        Ok(pair) => Admission::Granted(registry.begin(ask, pair, None, caller, at_ms)),
         Err(refused) => refused,
     }
 }
@@ -152,5 +152,5 @@ fn a_reset_token_is_wrong_from_then_on() {
         Admission::Refused(Refusal { code: 4004, .. })
     ));
     assert_eq!(session.lock().ended, Some(("token_reset", 7)));
-    assert!(!registry.knows("simulated"));
+    assert_eq!(registry.whose("simulated"), None);
 }

@@ -5,6 +5,7 @@ use super::*;
 fn session(events: usize, trim_at_heartbeat: bool) -> Session {
     let identity = Identity {
         id: "abc".to_owned(),
+        bot: 0,
         shard: 0,
         shards: 1,
         intents: 0,
