@@ -70,7 +70,8 @@ pub(super) enum Fault {
     /// At a moment of a connection's life the server says `say` and ends it, waits, or goes on: `count` times,
     /// or for a time.
     Interrupt {
-        at: At,
+        /// Not `at`: a script's step has that already.
+        moment: At,
         #[serde(default)]
         say: Option<String>,
         #[serde(default)]
@@ -233,7 +234,7 @@ pub(super) fn parse(body: &[u8]) -> Result<(Fault, Shards), String> {
             Err("session_id, resume_gateway_url: JSON text, or the word absent".to_owned())
         }
         Fault::Rest(rest) => rest.check().map(|()| (Fault::Rest(rest), shards)),
-        Fault::Interrupt { at: At::Connect | At::Hello, .. } if shards != Shards::All => {
+        Fault::Interrupt { moment: At::Connect | At::Hello, .. } if shards != Shards::All => {
             Err("shards: not known before an IDENTIFY or a RESUME".to_owned())
         }
         Fault::Interrupt { then, code: Some(_), .. } if then != Then::Close => {

@@ -171,6 +171,34 @@ mod tests {
     }
 
     #[test]
+    fn a_script_can_say_what_toml_has_no_word_for() {
+        let text = r#"
+            [[step]]
+            at = "1s"
+            fault = "interrupt"
+            moment = "resume"
+            say = '{"t":null,"s":null,"op":9,"d":null}'
+            then = "close"
+            code = 4000
+            count = 3
+            shards = [1]
+            [[step]]
+            at = "2s"
+            fault = "ready"
+            session_id = "null"
+            resume_gateway_url = "absent"
+            [[step]]
+            at = "3s"
+            fault = "rest"
+            route = "/gateway/bot"
+            status = 429
+            headers = { Retry-After = "7200" }
+            for_ms = 5000
+        "#;
+        assert_eq!(Plan::parse(text).unwrap().0.len(), 3);
+    }
+
+    #[test]
     fn a_step_further_off_than_time_goes_is_never_reached() {
         let long = format!("{}ms", u64::MAX);
         let text = format!(

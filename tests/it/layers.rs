@@ -73,6 +73,9 @@ const PURE: &[&str] = &[
     "sim/stencil.rs",
     "sim/frames.rs",
     "sim/limits.rs",
+    "sim/armed.rs",
+    "sim/arrivals.rs",
+    "sim/bot.rs",
     "sim/world.rs",
 ];
 const IMPURE: &[&str] = &[

@@ -44,7 +44,7 @@ async fn a_connection_ends_in_place_of_hello() {
             false,
         ),
     ] {
-        let mut fault = json!({ "at": "connect", "count": 2 });
+        let mut fault = json!({ "moment": "connect", "count": 2 });
         fault
             .as_object_mut()
             .unwrap()
@@ -77,7 +77,7 @@ async fn op_7_comes_before_hello_or_instead_of_it() {
     for then in ["wait", "go_on", "close"] {
         interrupt(
             &sim,
-            json!({ "at": "connect", "say": r#"{"op":7,"d":null}"#, "then": then, "count": 1 }),
+            json!({ "moment": "connect", "say": r#"{"op":7,"d":null}"#, "then": then, "count": 1 }),
         )
         .await;
         let mut client = connect(&sim).await;
@@ -96,13 +96,17 @@ async fn op_7_comes_before_hello_or_instead_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_ends_after_hello() {
     let sim = Sim::start("").await;
-    interrupt(&sim, json!({ "at": "hello", "then": "rst", "count": 1 })).await;
+    interrupt(
+        &sim,
+        json!({ "moment": "hello", "then": "rst", "count": 1 }),
+    )
+    .await;
     let mut client = connect(&sim).await;
     assert_eq!(client.payload().await["op"], 10);
     assert_eq!((client.hear().await, client.reset), (Heard::Cut, true));
     interrupt(
         &sim,
-        json!({ "at": "hello", "then": "close", "code": 4000, "for_ms": 60_000 }),
+        json!({ "moment": "hello", "then": "close", "code": 4000, "for_ms": 60_000 }),
     )
     .await;
     for _ in 0..3 {
@@ -110,7 +114,7 @@ async fn a_connection_ends_after_hello() {
         assert_eq!(client.payload().await["op"], 10);
         assert_eq!(client.hear().await, Heard::Closed(Some(4000)));
     }
-    interrupt(&sim, json!({ "at": "hello", "then": "go_on" })).await;
+    interrupt(&sim, json!({ "moment": "hello", "then": "go_on" })).await;
     Client::ready(sim.address, "", (0, 1)).await;
 }
 
@@ -132,7 +136,7 @@ async fn hello_may_ask_for_odd_heartbeats_and_nothing_is_demanded_then() {
     ];
     for d in odd {
         let say = format!(r#"{{"op":10,"d":{d}}}"#);
-        interrupt(&sim, json!({ "at": "connect", "say": say, "count": 1 })).await;
+        interrupt(&sim, json!({ "moment": "connect", "say": say, "count": 1 })).await;
         let mut client = connect(&sim).await;
         assert_eq!(
             client.payload().await,
@@ -151,7 +155,7 @@ async fn hello_may_ask_for_odd_heartbeats_and_nothing_is_demanded_then() {
     // One that can be met is demanded.
     interrupt(
         &sim,
-        json!({ "at": "connect", "say": r#"{"op":10,"d":{"heartbeat_interval":30}}"#, "count": 1 }),
+        json!({ "moment": "connect", "say": r#"{"op":10,"d":{"heartbeat_interval":30}}"#, "count": 1 }),
     )
     .await;
     assert_eq!(connect(&sim).await.end().await, Heard::Closed(Some(4009)));
@@ -161,7 +165,11 @@ async fn hello_may_ask_for_odd_heartbeats_and_nothing_is_demanded_then() {
 #[tokio::test(flavor = "multi_thread")]
 async fn identify_is_never_answered_but_heartbeats_are() {
     let sim = Sim::start("--identify-window 60s").await;
-    interrupt(&sim, json!({ "at": "identify", "shards": [1], "count": 1 })).await;
+    interrupt(
+        &sim,
+        json!({ "moment": "identify", "shards": [1], "count": 1 }),
+    )
+    .await;
     let _other = Client::ready(sim.address, "", (0, 2)).await;
     let mut client = Client::hello(sim.address, "").await;
     client.identify((1, 2)).await;
@@ -184,7 +192,7 @@ async fn a_chosen_shard_is_refused_with_4004() {
     let sim = Sim::start("").await;
     interrupt(
         &sim,
-        json!({ "at": "identify", "shards": [1], "then": "close", "code": 4004 }),
+        json!({ "moment": "identify", "shards": [1], "then": "close", "code": 4004 }),
     )
     .await;
     let mut client = Client::hello(sim.address, "").await;
@@ -198,7 +206,7 @@ async fn resume_is_never_answered_and_the_session_lives_on() {
     let sim = Sim::start("").await;
     let mut client = Client::ready(sim.address, "", (0, 1)).await;
     client.close(4000).await;
-    interrupt(&sim, json!({ "at": "resume", "count": 1 })).await;
+    interrupt(&sim, json!({ "moment": "resume", "count": 1 })).await;
     let mut hung = client.resume(sim.address, "").await;
     only_beats(&mut hung).await;
     let mut other = client.resume(sim.address, "").await;
@@ -206,7 +214,11 @@ async fn resume_is_never_answered_and_the_session_lives_on() {
     only_beats(&mut hung).await;
     for (then, reset) in [("fin", false), ("rst", true)] {
         other.close(4000).await;
-        interrupt(&sim, json!({ "at": "resume", "then": then, "count": 1 })).await;
+        interrupt(
+            &sim,
+            json!({ "moment": "resume", "then": then, "count": 1 }),
+        )
+        .await;
         let mut cut = other.resume(sim.address, "").await;
         assert_eq!((cut.hear().await, cut.reset), (Heard::Cut, reset), "{then}");
         other = other.resume(sim.address, "").await;
@@ -227,7 +239,7 @@ async fn resume_is_answered_by_events_but_never_by_resumed() {
     let mut client = Client::ready(sim.address, "", (0, 1)).await;
     client.read(20).await;
     client.close(4000).await;
-    interrupt(&sim, json!({ "at": "replayed", "count": 1 })).await;
+    interrupt(&sim, json!({ "moment": "replayed", "count": 1 })).await;
     let mut other = client.resume(sim.address, "").await;
     for _ in 0..500 {
         let heard = other.payload().await;
@@ -242,26 +254,30 @@ async fn resume_is_answered_by_events_but_never_by_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_ends_after_ready_or_resumed_was_sent() {
     let sim = Sim::start("").await;
-    interrupt(&sim, json!({ "at": "ready", "then": "rst", "count": 1 })).await;
+    interrupt(
+        &sim,
+        json!({ "moment": "ready", "then": "rst", "count": 1 }),
+    )
+    .await;
     let mut client = Client::hello(sim.address, "").await;
     client.identify((0, 1)).await;
     client.until("READY").await;
     assert_eq!(client.end().await, Heard::Cut);
     for (fault, heard) in [
         (
-            json!({ "at": "resumed", "then": "rst", "count": 1 }),
+            json!({ "moment": "resumed", "then": "rst", "count": 1 }),
             Heard::Cut,
         ),
         (
-            json!({ "at": "resumed", "then": "close", "code": 4000, "count": 1 }),
+            json!({ "moment": "resumed", "then": "close", "code": 4000, "count": 1 }),
             Heard::Closed(Some(4000)),
         ),
         (
-            json!({ "at": "replayed", "then": "close", "count": 1 }),
+            json!({ "moment": "replayed", "then": "close", "count": 1 }),
             Heard::Closed(None),
         ),
     ] {
-        let resumed = fault["at"] == "resumed";
+        let resumed = fault["moment"] == "resumed";
         interrupt(&sim, fault).await;
         client = client.resume(sim.address, "").await;
         if resumed {
@@ -292,7 +308,7 @@ async fn op_9_says_anything_in_answer_to_resume() {
         for then in ["wait", "close"] {
             interrupt(
                 &sim,
-                json!({ "at": "resume", "say": say, "then": then, "count": 2 }),
+                json!({ "moment": "resume", "say": say, "then": then, "count": 2 }),
             )
             .await;
             for _ in 0..2 {
@@ -351,16 +367,16 @@ async fn op_9_says_anything_to_a_session_that_lives_or_ends() {
 async fn what_cannot_be_is_explained() {
     let sim = Sim::start("").await;
     for (fault, word) in [
-        (json!({ "at": "connect", "shards": [0] }), "shards"),
+        (json!({ "moment": "connect", "shards": [0] }), "shards"),
         (
-            json!({ "at": "resume", "then": "fin", "code": 4000 }),
+            json!({ "moment": "resume", "then": "fin", "code": 4000 }),
             "code",
         ),
         (
-            json!({ "at": "resume", "then": "close", "code": 1006 }),
+            json!({ "moment": "resume", "then": "close", "code": 1006 }),
             "code",
         ),
-        (json!({ "at": "noon" }), "replayed"),
+        (json!({ "moment": "noon" }), "replayed"),
     ] {
         let mut body = json!({ "fault": "interrupt" });
         body.as_object_mut()

@@ -132,8 +132,7 @@ async fn a_claimed_sequence_is_no_fault_of_the_client() {
 async fn a_dispatch_comes_before_ready() {
     let sim = Sim::start("--events-per-second 0").await;
     let say = r#"{"t":"USER_UPDATE","s":"next","op":0,"d":{}}"#;
-    let fault =
-        json!({ "fault": "interrupt", "at": "identify", "say": say, "then": "go_on", "count": 1 });
+    let fault = json!({ "fault": "interrupt", "moment": "identify", "say": say, "then": "go_on", "count": 1 });
     sim.fault(&fault.to_string()).await;
     let mut client = Client::hello(sim.address, "").await;
     client.identify((0, 1)).await;

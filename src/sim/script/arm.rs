@@ -20,7 +20,7 @@ impl Script {
                 self.set_turn(At::Connect, Shards::All, term, Turn::default(), now);
             }
             Fault::Interrupt {
-                at,
+                moment,
                 say,
                 then,
                 code,
@@ -32,7 +32,7 @@ impl Script {
                     then: *then,
                     code: *code,
                 };
-                self.set_turn(*at, shards, term(*count, *for_ms), turn, now);
+                self.set_turn(*moment, shards, term(*count, *for_ms), turn, now);
             }
             Fault::Ready {
                 session_id,
