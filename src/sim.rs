@@ -11,6 +11,7 @@
 //! | `/api/v10/…` | REST to log in, look around and post, see docs/SIMULATOR.md; needs the token too |
 //! | WebSocket `/?v=10&encoding=json` | the gateway; `compress` is `zlib-stream` or `zstd-stream` |
 //! | WebSocket `/resume/?…` | the same, as `resume_gateway_url` |
+//! | WebSocket `/at/<name>/?…`, `/at/<name>/resume/?…` | the same, for the fault `move_gateway` |
 //! | `GET /sim/verdict` | what was seen, below |
 //! | `GET /sim/state` | its figures, cheap enough to poll |
 //! | `GET /sim/record` | every dispatch, a line of JSON each |
@@ -23,17 +24,20 @@
 //!
 //! ```json
 //! {"v":1, "ok":true, "sent":9000, "identifies":32, "identifies_refused":0, "identifies_remaining":968,
-//!  "resumes":2, "connections":34, "record_full":false, "violation_count":0,
+//!  "resumes":2, "connections":34, "attempts":36, "worst_second":9, "rest_requests":4,
+//!  "shards":[{"shard":0,"connections":2,"worst_second":1}], "record_full":false, "violation_count":0,
 //!  "violations":[{"rule":"identify_concurrency","shard":3,"at_ms":0,"detail":""}],
 //!  "sessions":[{"id":"","shard":0,"shards":32,"started_ms":0,"last_seq":90,"delivered_seq":90,
 //!    "state":"live","connected":true,"guilds_loaded":8,"ended_ms":null,"end_reason":null}],
 //!  "ready":[{"shard":0,"session":"","at_ms":0}], "resumed":[{"shard":0,"session":"","at_ms":0}]}
 //! ```
 //!
-//! `ok`: no rule was broken. `sent`: dispatches numbered, delivered or not. `delivered_seq`: the highest
-//! sequence that was handed to a socket. `state`: `live` with a socket, `ready_no_socket` while it can be resumed,
-//! `ended`. `end_reason`: `closed_by_client`, `expired`, `invalidated`, `token_reset`. Times are Unix
-//! milliseconds. A session that identified is in `ready` when it was granted, READY follows at once.
+//! `ok`: no rule was broken. `attempts`: requests for a gateway socket, refused ones too; `worst_second`: most of
+//! them within any one second; `shards`: connections by the shard that they named. `sent`: dispatches numbered,
+//! delivered or not. `delivered_seq`: the highest sequence that was handed to a socket. `state`: `live` with a
+//! socket, `ready_no_socket` while it can be resumed, `ended`. `end_reason`: `closed_by_client`, `expired`,
+//! `forgotten`, `invalidated`, `token_reset`. Times are Unix milliseconds. A session that identified is in `ready`
+//! when it was granted, READY follows at once.
 //!
 //! Rules, by name: `identify_concurrency`, `daily_limit`, `command_rate`, `payload_size`, `bad_payload`,
 //! `bad_opcode`, `not_authenticated`, `already_authenticated`, `heartbeat_late`, `wrong_token`, `bad_shard`,
