@@ -138,6 +138,7 @@ pub(crate) fn event(shard: u32, seq: u64) -> Message {
     let payload = format!(r#"{{"t":"X","s":{seq},"op":0,"d":"{}"}}"#, "x".repeat(400));
     let kind = Arc::new(Kind {
         name: "X".into(),
+        original: None,
         subject: format!("discord.{shard}.X").into(),
         stored: metrics::stored("X"),
         forwarded: true,
@@ -147,6 +148,7 @@ pub(crate) fn event(shard: u32, seq: u64) -> Message {
     Message {
         session: shard.to_string().into(),
         seq,
+        unnumbered: 0,
         body: Body::Event { kind, payload },
         read_at: clock::now(),
     }
