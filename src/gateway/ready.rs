@@ -46,7 +46,11 @@ pub fn usable(url: String) -> String {
     let is_websocket = url.starts_with("wss://") || url.starts_with("ws://");
     let has_host = || {
         let uri = url.parse::<axum::http::Uri>();
-        uri.is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
+        uri.is_ok_and(|uri| {
+            uri.authority().is_some_and(|at| {
+                !at.host().is_empty() && (at.port_u16().is_some() || at.host() == at.as_str())
+            })
+        })
     };
     let is_usable = plain && is_websocket && has_host();
     if is_usable { url } else { String::new() }
@@ -102,6 +106,7 @@ mod tests {
             r#""wss://h h""#,
             r#""wss://h\r\nX: y""#,
             r#""wss://h:99999""#,
+            r#""wss://h:""#,
             r#""wss://:443""#,
             r#""wss://\u00e9""#,
             r#""\ud800""#,

@@ -122,8 +122,6 @@ impl Track {
         };
         *self = Self {
             session: Some(session),
-            // Without a number of its own it is what is missing before the next.
-            told: seq.is_none().then_some(0),
             unnumbered: u32::from(seq.is_none()),
             over: self.over.take(),
             ..Self::default()
@@ -139,16 +137,14 @@ impl Track {
         let borne_out = self.doubted.take().and_then(|seq| seq.checked_add(1));
         let near = 1..=session.seq.saturating_add(MOST_MISSING).min(HIGHEST);
         let seq = match seq {
-            Some(seq) if (1..=session.seq).contains(&seq) => return Dispatch::Seen,
+            None | Some(0) => return self.unnumbered(),
+            Some(seq) if seq <= session.seq => return Dispatch::Seen,
+            Some(seq) if seq == session.seq + 1 && near.contains(&seq) => seq,
+            Some(_) if self.strange.contains(&xxh3_64(payload)) => return Dispatch::Seen,
             Some(seq) if near.contains(&seq) => seq,
             Some(seq) if seq <= HIGHEST && borne_out == Some(seq) => seq,
-            None | Some(0) => return self.unnumbered(),
             Some(seq) => {
-                let hash = xxh3_64(payload);
-                if self.strange.contains(&hash) {
-                    return Dispatch::Seen;
-                }
-                self.strange.push_back(hash);
+                self.strange.push_back(xxh3_64(payload));
                 if self.strange.len() > REMEMBERED {
                     self.strange.pop_front();
                 }
@@ -156,9 +152,9 @@ impl Track {
                 return self.unnumbered();
             }
         };
-        // What was doubted stands in the stream, though without its number.
-        let stands = u64::from(borne_out == Some(seq));
-        let (last_seq, missing) = (session.seq, seq - session.seq - 1 - stands);
+        // What came without its number stands in the stream all the same.
+        let (last_seq, skipped) = (session.seq, seq - session.seq - 1);
+        let missing = skipped.saturating_sub(self.unnumbered.into());
         session.seq = seq;
         self.unnumbered = 0;
         if missing == 0 || self.told == Some(last_seq) {
@@ -268,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_number_that_cannot_be_right_silences_nothing() {
-        for absurd in [u64::MAX, u64::MAX - 1, 1 << 53, 1 << 40, 1_000_002] {
+        for absurd in [u64::MAX, u64::MAX - 1, 1 << 53, 1 << 40, 1_000_010] {
             let mut track = track();
             assert_eq!(numbered(&mut track, absurd), Dispatch::Unnumbered(1));
             assert_eq!(numbered(&mut track, 2), Dispatch::Next, "{absurd}");
@@ -307,6 +303,19 @@ mod tests {
         assert_eq!(numbered(&mut track, 1 << 50), Dispatch::Unnumbered(6));
         assert_eq!(numbered(&mut track, 2), Dispatch::Next);
         assert_eq!(numbered(&mut track, (1 << 50) + 1), Dispatch::Unnumbered(1));
+    }
+
+    #[test]
+    fn a_number_that_an_event_lacks_is_no_hole() {
+        let mut track = track();
+        assert_eq!(track.dispatch(None, b""), Dispatch::Unnumbered(1));
+        assert_eq!(track.dispatch(Some(u64::MAX), b""), Dispatch::Unnumbered(2));
+        assert_eq!(numbered(&mut track, 4), Dispatch::Next);
+        assert_eq!(track.dispatch(None, b""), Dispatch::Unnumbered(1));
+        let Dispatch::Hole(lost) = numbered(&mut track, 7) else {
+            panic!("no hole")
+        };
+        assert_eq!((lost.last_seq, lost.missing), (4, Some(1)));
     }
 
     #[test]

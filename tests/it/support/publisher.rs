@@ -9,6 +9,7 @@ use async_nats::{
         stream::{Config, StorageType},
     },
 };
+use bytes::Bytes;
 use futures_util::StreamExt;
 use shardfleet::{
     broker::{Broker, bucket::Bucket},
@@ -40,6 +41,7 @@ pub(crate) const STREAM: &str = "DISCORD";
 pub(crate) struct Stored {
     pub(crate) subject: String,
     pub(crate) headers: HeaderMap,
+    pub(crate) payload: Bytes,
 }
 
 impl Stored {
@@ -228,6 +230,7 @@ pub(crate) async fn stored(broker: &Broker) -> Vec<Stored> {
         Stored {
             subject: message.subject.to_string(),
             headers: message.headers.unwrap_or_default(),
+            payload: message.payload,
         }
     });
     let messages = tokio::time::timeout(LIMIT, messages.collect()).await;
