@@ -243,9 +243,9 @@ fn an_event_without_a_number_is_known_by_its_bytes() {
             hash: bytes("a", hash),
         };
         audit.event(stored(1, false, 1));
-        hashes
-            .iter()
-            .for_each(|hash| audit.event(stored(1, true, *hash)));
+        for hash in hashes {
+            audit.event(stored(1, true, *hash));
+        }
         (2..=3).for_each(|seq| audit.event(stored(seq, false, seq)));
         audit.gap(Announced {
             shard: 1,

@@ -138,6 +138,7 @@ pub fn resume_point(
     gap: Option<&Gap>,
     ready: Option<Ready>,
 ) -> ResumePoint {
+    let stored = stored.filter(|stored| !stored.session.is_empty());
     let stored = stored.map(believed);
     let Last::Message(sequence, id) = last else {
         return ResumePoint {
@@ -145,12 +146,12 @@ pub fn resume_point(
             ..ResumePoint::default()
         };
     };
-    let lost = ResumePoint {
+    let over = ResumePoint {
         last: *sequence,
         ..ResumePoint::default()
     };
     let Some((name, seq, part)) = parse_id(id) else {
-        return lost;
+        return over;
     };
     // As an earlier release stored it, that believed any number.
     let seq = Some(seq).filter(|seq| *seq <= track::HIGHEST);
@@ -163,7 +164,7 @@ pub fn resume_point(
     let stray = gap.is_some_and(|gap| gap.reason == GapReason::BeforeReady);
     let behind = same.as_ref().is_none_or(|stored| stored.seq <= seq);
     if part == Part::Gap && (behind || stray) && !lives {
-        return lost;
+        return over;
     }
     let same = same.or_else(|| {
         ready
@@ -190,7 +191,7 @@ pub fn resume_point(
             seq: session.seq.max(seq),
             ..session
         }),
-        ..lost
+        ..over
     }
 }
 

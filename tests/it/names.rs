@@ -160,7 +160,9 @@ async fn an_event_of_any_name_is_stored_as_it_came() {
         sent.push(format!(
             r#"{{"t":"\u004dESSAGE_CREATE","s":{seq},"op":0,"d":{{}}}}"#
         ));
-        sent.iter().for_each(|text| shard.reads(text));
+        for text in &sent {
+            shard.reads(text);
+        }
         shard.ends(0).await;
 
         let stored = all(&nats).await;
