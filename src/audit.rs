@@ -16,7 +16,10 @@ use std::collections::{HashMap, HashSet};
 
 pub use self::report::{Fault, Report};
 use self::session::{Sent, Session};
-use crate::wire::event::GapReason;
+use crate::{
+    subject::{UNNAMED_EVENT, is_event},
+    wire::event::GapReason,
+};
 
 /// The first 16 bytes of the SHA-256 of an event's bytes.
 pub type Hash = [u8; 16];
@@ -30,6 +33,8 @@ pub struct Stored<'a> {
     pub session: &'a str,
     /// The sequence in its message id.
     pub seq: u64,
+    /// It has no number of its own: it stands behind that one.
+    pub unnumbered: bool,
     /// The event in its subject.
     pub event: &'a str,
     /// Of its body, decompressed.
@@ -72,6 +77,12 @@ impl Audit {
 
     /// An event that Discord sent; within a session in order of sequence.
     pub fn sent(&mut self, id: &str, seq: u64, event: &str, hash: Hash) {
+        // A name that no subject can hold goes under one of the fleet's.
+        let event = if is_event(event) {
+            event
+        } else {
+            UNNAMED_EVENT
+        };
         let event = self.name(event);
         self.report.sent += 1;
         match self.ids.get(id) {
@@ -108,7 +119,13 @@ impl Audit {
             return self.report.fault(Fault::Unexpected, session, seq, detail);
         }
         let highest = known.highest;
-        let Some(sent) = known.find(seq) else {
+        let found = if stored.unnumbered {
+            // Its bytes alone tell which it is.
+            known.find_bytes(stored.hash)
+        } else {
+            known.find(seq)
+        };
+        let Some(sent) = found else {
             let detail = "stored, but never sent";
             return self.report.fault(Fault::Unexpected, session, seq, detail);
         };
@@ -143,6 +160,10 @@ impl Audit {
             session, last_seq, ..
         } = gap;
         self.report.gaps += 1;
+        // What came before a READY is of no session.
+        if gap.reason == GapReason::BeforeReady {
+            return;
+        }
         let Some(&at) = self.ids.get(session) else {
             let detail = "a gap of a session that Discord never began";
             return self

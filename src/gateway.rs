@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod pace;
 pub mod peek;
 pub mod reach;
+pub mod ready;
 pub mod session;
 pub mod shard;
 pub mod socket;

@@ -20,6 +20,19 @@ pub const GAP_EVENT: &str = "FLEET_GAP";
 /// The last token of the word that a fast-ingest batch is over. No stream stores it.
 pub const END_EVENT: &str = "FLEET_END";
 
+/// The event name of what Discord sent under a name that no subject can hold, or under one of the fleet's.
+pub const UNNAMED_EVENT: &str = "FLEET_UNNAMED";
+/// What the fleet's own event names begin with.
+const OWN: &str = "FLEET_";
+/// Discord's longest has 38 letters; a subject of thousands is cut off by the server, connection and all.
+const LONGEST_EVENT: usize = 64;
+
+/// True for a name of Discord's that stands in a subject as it is.
+pub fn is_event(name: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (1..=LONGEST_EVENT).contains(&name.len()) && name.bytes().all(word) && !name.starts_with(OWN)
+}
+
 /// The names of one fleet. Two fleets live on one server without meeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
@@ -133,6 +146,30 @@ pub fn session(generation: u64, shard: ShardId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_no_subject_can_hold_is_no_event() {
+        let longest = "X".repeat(64);
+        for name in [
+            "MESSAGE_CREATE",
+            "A",
+            "a1_",
+            "_",
+            "FLEET",
+            "fleet_gap",
+            &longest,
+        ] {
+            assert!(is_event(name), "{name}");
+        }
+        let longer = "X".repeat(65);
+        let own = [GAP_EVENT, END_EVENT, UNNAMED_EVENT, "FLEET_CHECK", "FLEET_"];
+        let strange = [
+            "", "A B", "A.B", "*", ">", "Ä", "a\nb", "a\0b", "..", "$JS.API", &longer,
+        ];
+        for name in own.into_iter().chain(strange) {
+            assert!(!is_event(name), "{name:?}");
+        }
+    }
 
     #[test]
     fn names_are_the_contract() {

@@ -12,7 +12,9 @@
 
 pub mod command;
 pub mod drain;
+mod escape;
 pub mod event;
+mod id;
 pub mod identify;
 pub mod ingest;
 pub mod session;

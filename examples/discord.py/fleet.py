@@ -108,8 +108,10 @@ def feed(bot, msg):
         # Events are missing before this one. `on_fleet_gap(gap)` may fetch what matters over REST.
         bot.dispatch("fleet_gap", payload)
         return
-    parse = bot._connection.parsers.get(payload["t"])
-    if payload["t"] == "READY":
+    # As the subject names it: a `t` that cannot stand there may be anything.
+    event = msg.subject.rsplit(".", 1)[-1]
+    parse = bot._connection.parsers.get(event)
+    if event == "READY":
         # It would forget every other shard's guilds; those of this shard come as GUILD_CREATE.
         return
     if parse:

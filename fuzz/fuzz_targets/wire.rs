@@ -45,10 +45,18 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    if let Some((session, seq)) = event::parse_message_id(text) {
-        let id = event::message_id(session, seq);
-        assert_eq!(event::parse_message_id(&id), Some((session, seq)));
+    if let Some((session, seq, part)) = event::parse_id(text) {
+        let id = match part {
+            event::Part::Event => event::message_id(session, seq),
+            event::Part::Unnumbered(count) => event::unnumbered_id(session, seq, count),
+            event::Part::Gap => event::gap_id(session, seq),
+        };
+        assert_eq!(event::parse_id(&id), Some((session, seq, part)));
     }
+    let name = event::session_name(text);
+    let id = event::message_id(&name, 7);
+    assert_eq!(event::parse_message_id(&id), Some((&*name, 7)));
+    assert!(event::session_id(&name).is_none_or(|id| id == text));
     let mut audit = Audit::default();
     if let Ok(sessions) = serde_json::from_str::<Sessions>(text) {
         audit.read_sessions(&sessions);

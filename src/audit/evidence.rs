@@ -14,7 +14,7 @@ use crate::{
     subject::GAP_EVENT,
     wire::{
         self,
-        event::{Gap, ZSTD, parse_message_id},
+        event::{Gap, Part, ZSTD, parse_id, session_name},
     },
 };
 
@@ -135,7 +135,7 @@ impl Audit {
     /// Takes the simulator's sessions.
     pub fn read_sessions(&mut self, sessions: &Sessions) {
         for line in &sessions.sessions {
-            self.session(&line.id, line.shard, line.owed());
+            self.session(&session_name(&line.id), line.shard, line.owed());
         }
     }
 
@@ -145,7 +145,8 @@ impl Audit {
     /// Says what is wrong with a line that is none.
     pub fn read_sent(&mut self, line: &str) -> Result<()> {
         let sent: SentLine<'_> = serde_json::from_str(line)?;
-        self.sent(&sent.session, sent.seq, &sent.event, unhex(&sent.hash)?);
+        let session = session_name(&sent.session);
+        self.sent(&session, sent.seq, &sent.event, unhex(&sent.hash)?);
         Ok(())
     }
 
@@ -165,13 +166,15 @@ impl Audit {
             });
             return Ok(());
         }
-        let (session, seq) = parse_message_id(&line.id)
+        let (session, seq, part) = parse_id(&line.id)
+            .filter(|(_, _, part)| *part != Part::Gap)
             .with_context(|| format!("{:?} is no id of an event", line.id))?;
         let hash = unhex(&line.hash)?;
         self.event(Stored {
             shard,
             session,
             seq,
+            unnumbered: part != Part::Event,
             event,
             hash,
         });

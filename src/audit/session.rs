@@ -60,9 +60,25 @@ impl Session {
         let seq = u32::try_from(seq).ok()?;
         let at = match self.sent.get(self.cursor) {
             Some(sent) if sent.seq == seq => self.cursor,
-            _ => self.sent.binary_search_by_key(&seq, |sent| sent.seq).ok()?,
+            _ => {
+                let found = self.sent.binary_search_by_key(&seq, |sent| sent.seq);
+                // One that was sent with an absurd number stands where it was sent.
+                let by_look = || self.sent.iter().position(|sent| sent.seq == seq);
+                found.ok().or_else(by_look)?
+            }
         };
         self.cursor = at + 1;
+        self.sent.get_mut(at)
+    }
+
+    /// The event with these bytes: the first that is not stored, if there is one.
+    pub(super) fn find_bytes(&mut self, hash: Hash) -> Option<&mut Sent> {
+        let same = |sent: &&Sent| sent.hash == hash;
+        let unstored = self
+            .sent
+            .iter()
+            .position(|sent| same(&sent) && !sent.stored);
+        let at = unstored.or_else(|| self.sent.iter().position(|sent| same(&sent)))?;
         self.sent.get_mut(at)
     }
 }

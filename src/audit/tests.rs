@@ -56,6 +56,7 @@ fn audited(lives: &Lives, stream: &[Message]) -> Report {
                 shard: 3,
                 session,
                 seq: *seq,
+                unnumbered: false,
                 event: "MESSAGE_CREATE",
                 hash: *hash,
             }),
@@ -166,6 +167,7 @@ fn another_shard_or_another_name_is_caught() {
         shard,
         session: "a",
         seq,
+        unnumbered: false,
         event,
         hash: bytes("a", seq),
     };
@@ -191,9 +193,69 @@ fn an_oversize_event_is_told_not_lost() {
         shard: 1,
         session: "a",
         seq: 2,
+        unnumbered: false,
         event: "READY",
         hash: bytes("a", 2),
     });
     let report = audit.report();
     assert!(report.clean() && report.told == 1, "{report:?}");
+}
+
+#[test]
+fn a_strange_name_goes_under_the_fleets_and_no_other_does() {
+    for (sent, event, altered) in [
+        ("a.b *>", "FLEET_UNNAMED", 0),
+        ("", "FLEET_UNNAMED", 0),
+        ("FLEET_GAP", "FLEET_UNNAMED", 0),
+        ("MESSAGE_CREATE", "FLEET_UNNAMED", 1),
+        ("a.b", "MESSAGE_CREATE", 1),
+    ] {
+        let mut audit = Audit::default();
+        audit.session("a", 1, 1);
+        audit.sent("a", 1, sent, bytes("a", 1));
+        audit.event(Stored {
+            shard: 1,
+            session: "a",
+            seq: 1,
+            unnumbered: false,
+            event,
+            hash: bytes("a", 1),
+        });
+        assert_eq!(audit.report().altered, altered, "{sent} as {event}");
+    }
+}
+
+/// Its number tells nothing: it is known by its bytes, once.
+#[test]
+fn an_event_without_a_number_is_known_by_its_bytes() {
+    let audited = |hashes: &[u64]| {
+        let mut audit = Audit::default();
+        audit.session("a", 1, 3);
+        for seq in [1, u64::MAX, 2, 3] {
+            audit.sent("a", seq, "X", bytes("a", seq));
+        }
+        let stored = |seq, unnumbered, hash| Stored {
+            shard: 1,
+            session: "a",
+            seq,
+            unnumbered,
+            event: "X",
+            hash: bytes("a", hash),
+        };
+        audit.event(stored(1, false, 1));
+        for hash in hashes {
+            audit.event(stored(1, true, *hash));
+        }
+        (2..=3).for_each(|seq| audit.event(stored(seq, false, seq)));
+        audit.gap(Announced {
+            shard: 1,
+            session: "unnamed-1-0-0",
+            last_seq: 0,
+            reason: GapReason::BeforeReady,
+        });
+        audit.report()
+    };
+    assert!(audited(&[u64::MAX]).clean());
+    assert_eq!(audited(&[u64::MAX, u64::MAX]).duplicated, 1);
+    assert_eq!(audited(&[7]).unexpected, 1);
 }

@@ -12,7 +12,7 @@ table! {
     EVENTS: Counter "shardfleet_events_total" ["event"];
     /// Bytes of events acknowledged by the stream, before compression for NATS.
     EVENT_BYTES: Counter "shardfleet_event_bytes_total" [];
-    /// Events dropped on purpose: denied, shed, or seen before.
+    /// Events not stored: denied, shed, seen before, or stray: of no session.
     DROPPED: Counter "shardfleet_events_dropped_total" ["reason"];
     /// Seconds from a frame read to its ack.
     PUBLISH: Histogram "shardfleet_publish_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];

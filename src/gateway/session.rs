@@ -4,9 +4,13 @@
 //! last message was evicted or whose events are dropped on purpose.
 
 use anyhow::{Context, Result, anyhow};
-use serde::Deserialize;
 
-use super::{forward::Last, track::Session};
+pub use super::ready::{Ready, ready};
+use super::{
+    forward::Last,
+    ready::usable,
+    track::{self, Session, Track},
+};
 use crate::{
     broker::{
         Broker,
@@ -16,7 +20,7 @@ use crate::{
     subject,
     wire::{
         self, VERSION,
-        event::{Gap, parse_message_id},
+        event::{Gap, GapReason, Part, parse_id, session_id, session_name},
         session::StoredSession,
     },
 };
@@ -107,7 +111,7 @@ impl SessionKey {
 }
 
 /// Where a shard begins, and what the stream holds of it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct ResumePoint {
     /// The session to RESUME; none: IDENTIFY.
     pub session: Option<Session>,
@@ -115,6 +119,15 @@ pub struct ResumePoint {
     pub last: u64,
     /// That message says that a hole follows the session's sequence.
     pub hole_told: bool,
+    /// So many events without a number stand behind the session's sequence.
+    pub unnumbered: u32,
+}
+
+impl ResumePoint {
+    /// Where the shard's numbering goes on.
+    pub fn track(self) -> Track {
+        Track::new(self.session, self.hole_told).behind(self.unnumbered)
+    }
 }
 
 /// Puts key and stream together. Where they name different sessions the stream wins: its READY is
@@ -125,71 +138,72 @@ pub fn resume_point(
     gap: Option<&Gap>,
     ready: Option<Ready>,
 ) -> ResumePoint {
+    let stored = stored.filter(|stored| !stored.session.is_empty());
+    let stored = stored.map(believed);
     let Last::Message(sequence, id) = last else {
-        let session = stored.map(|s| Session {
-            id: s.session,
-            resume_url: s.resume_url,
-            seq: s.seq,
-        });
-        let (last, hole_told) = (0, false);
         return ResumePoint {
-            session,
-            last,
-            hole_told,
+            session: stored,
+            ..ResumePoint::default()
         };
     };
-    let point = |session| ResumePoint {
-        session,
+    let over = ResumePoint {
         last: *sequence,
-        hole_told: false,
+        ..ResumePoint::default()
     };
-    let Some((session, seq)) = parse_message_id(id) else {
-        return point(None);
+    let Some((name, seq, part)) = parse_id(id) else {
+        return over;
     };
-    let same = stored.filter(|stored| stored.session == session);
+    // As an earlier release stored it, that believed any number.
+    let seq = Some(seq).filter(|seq| *seq <= track::HIGHEST);
+    let seq = seq.unwrap_or_default();
+    let same = stored.filter(|stored| session_name(&stored.id) == name);
     // After the word that a session was lost, nothing of it comes back: unless it lives on, as behind
     // a hole, and then its own events stand behind the gap or are replayed, or its key says so.
     let lives = gap.is_some_and(|gap| gap.reason.session_lives());
+    // What came before any READY never was a session, whatever a key says of its name.
+    let stray = gap.is_some_and(|gap| gap.reason == GapReason::BeforeReady);
     let behind = same.as_ref().is_none_or(|stored| stored.seq <= seq);
-    if id.ends_with(":gap") && behind && !lives {
-        return point(None);
+    if part == Part::Gap && (behind || stray) && !lives {
+        return over;
     }
-    let url = same.as_ref().map(|stored| stored.resume_url.clone());
-    let url = url.or_else(|| {
+    let same = same.or_else(|| {
         ready
-            .filter(|r| r.session_id == session)
-            .map(|r| r.resume_gateway_url)
+            .filter(|ready| session_name(&ready.session_id) == name)
+            .map(|ready| Session {
+                id: ready.session_id,
+                resume_url: ready.resume_gateway_url,
+                seq,
+            })
+    });
+    // Who named it by a hash knows no more; Discord refuses that, and so the loss is said.
+    let session = same.unwrap_or_else(|| Session {
+        id: session_id(name).unwrap_or_else(|| name.to_owned()),
+        resume_url: String::new(),
+        seq,
     });
     ResumePoint {
-        hole_told: id.ends_with(":gap") && behind,
-        ..point(Some(Session {
-            id: session.to_owned(),
-            resume_url: url.unwrap_or_default(),
-            seq: same.map_or(seq, |stored| stored.seq.max(seq)),
-        }))
+        hole_told: part == Part::Gap && behind,
+        unnumbered: match part {
+            Part::Unnumbered(count) if behind => count,
+            _ => 0,
+        },
+        session: Some(Session {
+            seq: session.seq.max(seq),
+            ..session
+        }),
+        ..over
     }
 }
 
-/// What a READY says of its session.
-///
-/// <https://discord.com/developers/docs/events/gateway-events#ready>
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct Ready {
-    /// The session.
-    pub session_id: String,
-    /// Where to RESUME it.
-    pub resume_gateway_url: String,
-}
-
-/// Reads a READY's payload; none where it is not one.
-pub fn ready(payload: &[u8]) -> Option<Ready> {
-    #[derive(Deserialize)]
-    struct Payload {
-        d: Ready,
+/// The session of a key, which a release before this one may have written, or a hand.
+fn believed(stored: StoredSession) -> Session {
+    Session {
+        id: stored.session,
+        resume_url: usable(stored.resume_url),
+        seq: Some(stored.seq)
+            .filter(|seq| *seq <= track::HIGHEST)
+            .unwrap_or_default(),
     }
-    serde_json::from_slice::<Payload>(payload)
-        .ok()
-        .map(|payload| payload.d)
 }
 
 /// The last READY of a shard in the stream, from its leader.
@@ -210,7 +224,7 @@ pub async fn last_ready(broker: &Broker, stream: &str, shard: ShardId) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::event::GapReason;
+    use crate::{gateway::track::Dispatch, wire::event::message_id};
 
     fn stored(session: &str, seq: u64) -> StoredSession {
         let (session, resume_url) = (session.to_owned(), "wss://key".to_owned());
@@ -243,7 +257,7 @@ mod tests {
             ResumePoint {
                 session: Some(session("a", "wss://key", 7)),
                 last: 9,
-                hole_told: false
+                ..ResumePoint::default()
             }
         );
         let point = resume_point(Some(stored("a", 12)), &message("a:7"), None, None);
@@ -306,24 +320,66 @@ mod tests {
             point,
             ResumePoint {
                 session: Some(session("a", "wss://key", 7)),
-                last: 0,
-                hole_told: false
+                ..ResumePoint::default()
             }
         );
         assert_eq!(
             resume_point(None, &Last::Nothing, None, None),
-            ResumePoint {
-                session: None,
-                last: 0,
-                hole_told: false
-            }
+            ResumePoint::default()
         );
     }
 
     #[test]
-    fn a_ready_says_where_to_resume() {
-        let payload = br#"{"t":"READY","s":1,"op":0,"d":{"v":10,"session_id":"a","resume_gateway_url":"wss://r"}}"#;
-        assert_eq!(ready(payload).unwrap().resume_gateway_url, "wss://r");
-        assert_eq!(ready(b"{}"), None);
+    fn behind_an_event_without_a_number_the_count_goes_on() {
+        let last = message("a:7:+2");
+        for key in [None, Some(stored("a", 5)), Some(stored("a", 7))] {
+            let point = resume_point(key, &last, None, None);
+            assert_eq!(
+                (point.session.as_ref().unwrap().seq, point.unnumbered),
+                (7, 2)
+            );
+            let came = point.track().dispatch(None, b"");
+            assert_eq!(came, Dispatch::Unnumbered(3));
+        }
+        let point = resume_point(Some(stored("a", 8)), &last, None, None);
+        assert_eq!((point.session.unwrap().seq, point.unnumbered), (8, 0));
+    }
+
+    /// RESUME names the session as Discord did, whatever its messages are called.
+    #[test]
+    fn a_session_of_any_name_is_resumed_by_that_name() {
+        let long = "é".repeat(200);
+        for id in ["a:b", "cr\r\nlf", "50%", "a:7:gap", " ", &long] {
+            let last = message(&message_id(&session_name(id), 7));
+            let resumed = |key, ready| resume_point(key, &last, None, ready).session.unwrap().id;
+            assert_eq!(resumed(Some(stored(id, 3)), None), id);
+            let ready = || Ready {
+                session_id: id.to_owned(),
+                resume_gateway_url: String::new(),
+            };
+            assert_eq!(resumed(Some(stored("other", 3)), Some(ready())), id);
+            if id != long {
+                assert_eq!(resumed(None, None), id);
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_before_any_ready_is_not_resumed() {
+        let gap = Gap::new(GapReason::BeforeReady, "unnamed-5-1", 0, 0);
+        for key in [None, Some(stored("a", 7)), Some(stored("unnamed-5-1", 7))] {
+            let point = resume_point(key, &message("unnamed-5-1:0:gap"), Some(&gap), None);
+            assert_eq!((point.session, point.last), (None, 9));
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_right_is_not_believed() {
+        let mut key = stored("a", u64::MAX);
+        key.resume_url = "not a url".to_owned();
+        let point = resume_point(Some(key.clone()), &message("a:7"), None, None);
+        assert_eq!(point.session, Some(session("a", "", 7)));
+        let point = resume_point(Some(key), &Last::Nothing, None, None);
+        assert_eq!(point.session, Some(session("a", "", 0)));
     }
 }

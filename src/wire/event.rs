@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::VERSION;
+pub use super::id::{
+    Part, gap_id, message_id, parse_id, parse_message_id, session_id, session_name, unnumbered_id,
+};
+use super::{VERSION, escape::escaped};
 
 /// Names the message for deduplication: `<session_id>:<seq>`. The server's own header.
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
@@ -10,29 +13,26 @@ pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 pub const CONTENT_ENCODING: &str = "Content-Encoding";
 /// The one encoding used.
 pub const ZSTD: &str = "zstd";
+/// Discord's name of an event whose name cannot stand in a subject, as [`event_name`] writes it.
+pub const EVENT_NAME: &str = "Fleet-Event";
+/// A longer value of [`EVENT_NAME`] is cut, and ends with [`CUT`].
+const LONGEST_NAME: usize = 256;
+/// Stands in no value of [`EVENT_NAME`] but at the end of one that was cut.
+const CUT: char = '*';
 
-/// The message id of an event.
-pub fn message_id(session: &str, seq: u64) -> String {
-    // One an event: `format!` costs six times as much.
-    let mut buffer = itoa::Buffer::new();
-    let seq = buffer.format(seq);
-    let mut id = String::with_capacity(session.len() + 1 + seq.len());
-    id.push_str(session);
-    id.push(':');
-    id.push_str(seq);
-    id
-}
-
-/// The message id of the gap after the last stored event of a session.
-pub fn gap_id(session: &str, last_seq: u64) -> String {
-    format!("{session}:{last_seq}:gap")
-}
-
-/// The session and sequence that a message id names; a gap's id names the last stored sequence.
-pub fn parse_message_id(id: &str) -> Option<(&str, u64)> {
-    let id = id.strip_suffix(":gap").unwrap_or(id);
-    let (session, seq) = id.rsplit_once(':')?;
-    Some((session, seq.parse().ok()?))
+/// A strange name as the header [`EVENT_NAME`] has it: percent-encoded, and cut where it is long.
+pub fn event_name(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.~".contains(&byte);
+    let mut written = String::new();
+    for letter in name.chars() {
+        let next = escaped(letter.encode_utf8(&mut [0; 4]), plain);
+        if written.len() + next.len() > LONGEST_NAME {
+            written.push(CUT);
+            break;
+        }
+        written += &next;
+    }
+    written
 }
 
 /// Why events of a shard are missing from the stream.
@@ -47,17 +47,20 @@ pub enum GapReason {
     Hole,
     /// One payload was larger than NATS takes, compressed too.
     Oversize,
+    /// Discord sent events of no session: they came before its READY.
+    BeforeReady,
     /// The fleet was cut anew; what lies around the cut may stand twice.
     Reshard,
 }
 
 impl GapReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::SessionInvalidated,
         Self::ResumeFailed,
         Self::Hole,
         Self::Oversize,
+        Self::BeforeReady,
         Self::Reshard,
     ];
 
@@ -68,6 +71,7 @@ impl GapReason {
             Self::ResumeFailed => "resume_failed",
             Self::Hole => "hole",
             Self::Oversize => "oversize",
+            Self::BeforeReady => "before_ready",
             Self::Reshard => "reshard",
         }
     }
@@ -112,15 +116,28 @@ impl Gap {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
-    fn a_message_id_names_session_and_sequence() {
-        assert_eq!(message_id("abc", 7), "abc:7");
-        assert_eq!(parse_message_id("abc:7"), Some(("abc", 7)));
-        assert_eq!(parse_message_id("abc:7:gap"), Some(("abc", 7)));
-        assert_eq!(parse_message_id("abc"), None);
-        assert_eq!(parse_message_id("abc:x"), None);
+    fn a_strange_name_is_safe_in_a_header_and_cut_where_it_is_long() {
+        assert_eq!(event_name("a.b *>"), "a.b%20%2A%3E");
+        assert_eq!(event_name("FLEET_GAP"), "FLEET_GAP");
+        assert_eq!(event_name("é\r\n\0"), "%C3%A9%0D%0A%00");
+        assert_eq!(event_name(&"Y".repeat(256)), "Y".repeat(256));
+        assert_eq!(event_name(&"Y".repeat(257)), "Y".repeat(256) + "*");
+        let cut = event_name(&"é".repeat(5_000));
+        assert_eq!(cut, "%C3%A9".repeat(42) + "*");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_fits_a_header(name in any::<String>()) {
+            let written = event_name(&name);
+            let safe = |byte: u8| byte.is_ascii_graphic();
+            prop_assert!(written.len() <= 257 && written.bytes().all(safe));
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod layers;
 mod log;
 mod manual;
 mod memory;
+mod names;
 mod operator;
 mod outage;
 mod oversize;

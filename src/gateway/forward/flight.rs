@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{clock::Instant, wire::event::parse_message_id};
+use crate::{clock::Instant, wire::event::parse_id};
 
 /// An attempt unanswered for this long is repeated under the same id.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -253,12 +253,11 @@ impl Flight {
     }
 }
 
-/// True for a message of the same session that stands before the other one; a gap stands behind the event
-/// of its sequence.
+/// True for a message of the same session that stands before the other one.
 fn is_before(id: &str, other: &str) -> bool {
     let place = |id| {
-        let (session, seq): (&str, u64) = parse_message_id(id)?;
-        Some((session, (seq, id.ends_with(":gap"))))
+        let (session, seq, part): (&str, u64, _) = parse_id(id)?;
+        Some((session, (seq, part)))
     };
     place(id)
         .zip(place(other))

@@ -16,7 +16,7 @@ use crate::{
     subject::GAP_EVENT,
     wire::{
         self,
-        event::{CONTENT_ENCODING, Gap, GapReason, ZSTD},
+        event::{CONTENT_ENCODING, EVENT_NAME, Gap, GapReason, ZSTD},
     },
 };
 
@@ -112,6 +112,12 @@ impl Outgoing {
         }
         if self.zstd {
             headers.insert(CONTENT_ENCODING, ZSTD);
+        }
+        if let Body::Event { kind, .. } = &message.body
+            && let Some(name) = kind.original.as_deref()
+            && self.subject == kind.subject
+        {
+            headers.insert(EVENT_NAME, name);
         }
         headers
     }

@@ -9,7 +9,7 @@ use crate::{
     gateway::kind::Kind,
     wire::{
         self,
-        event::{Gap, gap_id, message_id},
+        event::{Gap, gap_id, message_id, unnumbered_id},
     },
 };
 
@@ -19,10 +19,12 @@ const BESIDE: usize = 256;
 /// One message for the stream.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The session that it belongs to.
+    /// The session that it belongs to, as message ids name it.
     pub session: Arc<str>,
-    /// Its sequence; of a gap the last one before the loss.
+    /// Its sequence; of a gap the last one before the loss, of what has no number the last one before it.
     pub seq: u64,
+    /// The so many-th behind that sequence that has no number; 0: it is its own.
+    pub unnumbered: u32,
     /// What it is.
     pub body: Body,
     /// When it was read from the socket.
@@ -65,6 +67,7 @@ impl Message {
         Tag {
             session: Arc::clone(&self.session),
             seq: self.seq,
+            unnumbered: self.unnumbered,
             gap: matches!(self.body, Body::Gap(_)),
         }
     }
@@ -88,21 +91,22 @@ impl Message {
 pub struct Tag {
     session: Arc<str>,
     seq: u64,
+    unnumbered: u32,
     gap: bool,
 }
 
 impl Tag {
-    /// Its sequence, if it is of this session; of a gap the last one before the loss.
+    /// Its sequence, if it is of the session of this name; of a gap the last one before the loss.
     pub fn seq_in(&self, session: &str) -> Option<u64> {
         (*self.session == *session).then_some(self.seq)
     }
 
     /// As it is written.
     pub fn id(&self) -> String {
-        if self.gap {
-            gap_id(&self.session, self.seq)
-        } else {
-            message_id(&self.session, self.seq)
+        match (self.gap, self.unnumbered) {
+            (true, _) => gap_id(&self.session, self.seq),
+            (false, 0) => message_id(&self.session, self.seq),
+            (false, count) => unnumbered_id(&self.session, self.seq, count),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
         keep,
         session::{self, SessionKey},
         shard::{self, Shard},
-        track::{Session, Track},
+        track::Session,
     },
 };
 
@@ -40,7 +40,7 @@ impl Open {
         let publisher = tokio::spawn(Box::new(self.publisher).run(self.point.last));
         let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved));
         let points = self.shard.points.clone();
-        let track = Track::new(self.point.session, self.point.hole_told);
+        let track = self.point.track();
         let shard = Box::pin(self.shard.run(self.asks, track));
         async move {
             // All of it is moved in: of its number alone a copy would be, and the rest would end here.

@@ -55,8 +55,7 @@ impl Run {
                     self.shard.commands.rate_limited(&text, now);
                 }
                 let known = self.intake.known(&head);
-                let take = known.map(|known| self.intake.dispatch(known, text, now));
-                match take.unwrap_or(Take::Dropped) {
+                match self.intake.dispatch(known, text, now) {
                     Take::Began => self.pace.new_session(),
                     Take::Dropped => self.keep.dropped(),
                     Take::Queued => self.keep.queued(),

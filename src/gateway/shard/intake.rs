@@ -12,14 +12,16 @@ use super::super::{
     kind::{Kind, Kinds},
     metrics as table,
     peek::Head,
-    session,
-    track::{Dispatch, Lost, Session, Track},
+    session::{self, Ready},
+    track::{Began, Dispatch, Lost, Session, Track},
 };
 use crate::{
     clock::{self, Instant},
     fleet::ShardId,
+    subject::UNNAMED_EVENT,
+    telemetry::seldom::Seldom,
     wire::{
-        event::{Gap, GapReason},
+        event::{Gap, GapReason, session_name},
         status::ShardState,
         topology::Topology,
     },
@@ -47,10 +49,17 @@ pub enum Take {
     Dropped,
 }
 
+/// What is known of a dispatch before it is taken.
+pub struct Known {
+    seq: Option<u64>,
+    kind: Arc<Kind>,
+}
+
 /// The intake of one shard.
 pub struct Intake {
     id: ShardId,
     track: Track,
+    /// The session as message ids name it.
     session: Arc<str>,
     kinds: Kinds,
     sink: Sink,
@@ -58,12 +67,14 @@ pub struct Intake {
     queued: u64,
     /// Something came since it was shown last.
     heard: bool,
+    strange: Seldom,
 }
 
 impl Intake {
     /// An intake that begins at a resume point, or without one.
     pub fn new(id: ShardId, track: Track, kinds: Kinds, sink: Sink) -> Self {
-        let name = track.session().map_or("", |session| &session.id).into();
+        let name = track.session().map(|session| session_name(&session.id));
+        let name = name.unwrap_or_default().as_ref().into();
         let share = sink.budget.share();
         Self {
             id,
@@ -74,65 +85,53 @@ impl Intake {
             share,
             queued: 0,
             heard: false,
+            strange: Seldom::default(),
         }
     }
 
-    /// The sequence and the kind of a dispatch; none of one that cannot be stored.
-    pub fn known(&mut self, head: &Head<'_>) -> Option<(u64, Arc<Kind>)> {
-        let kind = head.t.as_deref().and_then(|name| self.kinds.of(name));
-        let known = head.s.zip(kind);
-        if known.is_none() {
-            let shard = self.id;
-            tracing::warn!(%shard, "a dispatch of shard {shard} has no sequence or no name");
-        }
-        known
+    /// What is to be known of a dispatch: it has a kind whatever its name, and may lack a sequence.
+    pub fn known(&mut self, head: &Head<'_>) -> Known {
+        let kind = self.kinds.of(head.t.as_deref());
+        Known { seq: head.s, kind }
     }
 
     /// Takes a dispatch.
-    pub fn dispatch(&mut self, (seq, kind): (u64, Arc<Kind>), text: String, now: Instant) -> Take {
-        let shard = self.id;
+    pub fn dispatch(&mut self, known: Known, text: String, now: Instant) -> Take {
         self.heard = true;
-        let mut take = Take::Queued;
-        if &*kind.name == "READY" {
-            let Some(ready) = session::ready(text.as_bytes()) else {
-                tracing::error!(%shard, "a READY of shard {shard} names no session");
-                return Take::Dropped;
+        let Known { seq, kind } = known;
+        let is_ready = &*kind.name == "READY";
+        if is_ready && let Some(unnumbered) = self.begin(seq, &text) {
+            return match self.store(kind, unnumbered, text, now) {
+                Take::Queued => Take::Began,
+                dropped => dropped,
             };
-            let lost = self
-                .track
-                .ready(&ready.session_id, &ready.resume_gateway_url, seq);
-            self.announce(lost);
-            self.session = ready.session_id.as_str().into();
-            count_session("ready");
-            tracing::info!(%shard, "shard {shard} is ready with a new session");
-            take = Take::Began;
-        } else {
-            match self.track.dispatch(seq) {
-                Dispatch::Next => {}
-                Dispatch::Hole(lost) => self.announce(Some(lost)),
-                Dispatch::Seen => return dropped("seen"),
-                Dispatch::Stray => return dropped("stray"),
+        }
+        let mut unnumbered = 0;
+        match self.track.dispatch(seq, text.as_bytes()) {
+            Dispatch::Next => {}
+            Dispatch::Hole(lost) => self.announce(Some(lost)),
+            Dispatch::Unnumbered(count) => {
+                unnumbered = count;
+                self.say_strange("a sequence that can be right", now);
             }
-            if &*kind.name == "RESUMED" {
-                count_session("resumed");
-                tracing::info!(%shard, seq, "shard {shard} has resumed");
+            Dispatch::Seen => return dropped("seen"),
+            Dispatch::Stray(first) => {
+                if first {
+                    let name = self.made_up().into();
+                    self.tell(name, 0, None, GapReason::BeforeReady);
+                }
+                return dropped("stray");
             }
         }
-        if !kind.forwarded {
-            return dropped("denied");
+        if &*kind.name == "RESUMED" {
+            let shard = self.id;
+            count_session("resumed");
+            tracing::info!(%shard, seq, "shard {shard} has resumed");
         }
-        if self.sink.budget.admit(kind.sheddable, clock::unix_ms) == Admission::Shed {
-            return dropped("shed");
+        if &*kind.name == UNNAMED_EVENT {
+            self.say_strange("a name that a subject can hold", now);
         }
-        self.queue(
-            seq,
-            Body::Event {
-                kind,
-                payload: Bytes::from(text),
-            },
-            now,
-        );
-        take
+        self.store(kind, unnumbered, text, now)
     }
 
     /// The session is over: says so at once.
@@ -157,7 +156,7 @@ impl Intake {
         if self.waiting() == 0 {
             return Some(session);
         }
-        let seq = self.sink.gauge.progress.last()?.seq_in(&session.id)?;
+        let seq = self.sink.gauge.progress.last()?.seq_in(&self.session)?;
         Some(Session { seq, ..session })
     }
 
@@ -205,39 +204,88 @@ impl Intake {
         }
     }
 
-    fn announce(&mut self, lost: Option<Lost>) {
-        let Some(Lost {
-            session,
-            last_seq,
-            missing,
-            reason,
-        }) = lost
-        else {
-            return;
-        };
+    /// A READY begins a session. Returns its place among events without a number, 0 where it has one; none
+    /// where it is of the session in progress.
+    fn begin(&mut self, seq: Option<u64>, text: &str) -> Option<u32> {
         let shard = self.id;
-        tracing::warn!(%shard, session, last_seq, reason = reason.as_str(), "shard {shard} has a gap");
+        let ready = session::ready(text.as_bytes()).unwrap_or_else(|| {
+            tracing::error!(
+                %shard,
+                "Discord's READY for shard {shard} names no session. Its events are stored under a name of \
+                 the fleet's own; Discord will refuse to resume it, and the shard will identify again"
+            );
+            Ready {
+                session_id: self.made_up(),
+                resume_gateway_url: String::new(),
+            }
+        });
+        let (id, url) = (&ready.session_id, &ready.resume_gateway_url);
+        let Began { lost, seq, again } = self.track.ready(id, url, seq)?;
+        self.announce(lost);
+        // Under the name of the session before, its events would pass for that one's.
+        self.session = if again {
+            self.made_up().into()
+        } else {
+            session_name(id).as_ref().into()
+        };
+        count_session("ready");
+        tracing::info!(%shard, "shard {shard} is ready with a new session");
+        Some(u32::from(seq.is_none()))
+    }
+
+    /// A name that no session has, for what Discord gave none.
+    fn made_up(&self) -> String {
+        let (shard, now, queued) = (self.id, clock::unix_ms(), self.queued);
+        format!("unnamed-{shard}-{now}-{queued}")
+    }
+
+    fn say_strange(&self, lacks: &str, now: Instant) {
+        let shard = self.id;
+        if let Some(more) = self.strange.one_more(now) {
+            tracing::warn!(%shard, more, "Discord sent shard {shard} an event without {lacks}: it is stored all the same");
+        }
+    }
+
+    fn announce(&mut self, lost: Option<Lost>) {
+        if let Some(lost) = lost {
+            let session = Arc::clone(&self.session);
+            self.tell(session, lost.last_seq, lost.missing, lost.reason);
+        }
+    }
+
+    fn tell(&mut self, session: Arc<str>, last_seq: u64, missing: Option<u64>, reason: GapReason) {
+        let shard = self.id;
+        tracing::warn!(%shard, %session, last_seq, reason = reason.as_str(), "shard {shard} has a gap");
         counter!(table::GAPS.name, "reason" => reason.as_str()).increment(1);
         self.sink.gauge.gap();
         let mut gap = Gap::new(reason, &session, last_seq, clock::unix_ms());
         gap.missing = missing;
-        let message = Message {
-            session: session.into(),
-            seq: last_seq,
-            body: Body::Gap(gap),
-            read_at: clock::now(),
-        };
-        self.send(message);
-    }
-
-    fn queue(&mut self, seq: u64, body: Body, read_at: Instant) {
-        let session = Arc::clone(&self.session);
         self.send(Message {
             session,
-            seq,
-            body,
-            read_at,
+            seq: last_seq,
+            unnumbered: 0,
+            body: Body::Gap(gap),
+            read_at: clock::now(),
         });
+    }
+
+    /// Hands an event on that the track has accepted, unless nobody wants it.
+    fn store(&mut self, kind: Arc<Kind>, unnumbered: u32, text: String, now: Instant) -> Take {
+        if !kind.forwarded {
+            return dropped("denied");
+        }
+        if self.sink.budget.admit(kind.sheddable, clock::unix_ms) == Admission::Shed {
+            return dropped("shed");
+        }
+        let payload = Bytes::from(text);
+        self.send(Message {
+            session: Arc::clone(&self.session),
+            seq: self.track.session().map_or(0, |session| session.seq),
+            unnumbered,
+            body: Body::Event { kind, payload },
+            read_at: now,
+        });
+        Take::Queued
     }
 
     fn send(&mut self, message: Message) {

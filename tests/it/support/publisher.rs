@@ -9,6 +9,7 @@ use async_nats::{
         stream::{Config, StorageType},
     },
 };
+use bytes::Bytes;
 use futures_util::StreamExt;
 use shardfleet::{
     broker::{Broker, bucket::Bucket},
@@ -40,6 +41,7 @@ pub(crate) const STREAM: &str = "DISCORD";
 pub(crate) struct Stored {
     pub(crate) subject: String,
     pub(crate) headers: HeaderMap,
+    pub(crate) payload: Bytes,
 }
 
 impl Stored {
@@ -138,6 +140,7 @@ pub(crate) fn event(shard: u32, seq: u64) -> Message {
     let payload = format!(r#"{{"t":"X","s":{seq},"op":0,"d":"{}"}}"#, "x".repeat(400));
     let kind = Arc::new(Kind {
         name: "X".into(),
+        original: None,
         subject: format!("discord.{shard}.X").into(),
         stored: metrics::stored("X"),
         forwarded: true,
@@ -147,6 +150,7 @@ pub(crate) fn event(shard: u32, seq: u64) -> Message {
     Message {
         session: shard.to_string().into(),
         seq,
+        unnumbered: 0,
         body: Body::Event { kind, payload },
         read_at: clock::now(),
     }
@@ -226,6 +230,7 @@ pub(crate) async fn stored(broker: &Broker) -> Vec<Stored> {
         Stored {
             subject: message.subject.to_string(),
             headers: message.headers.unwrap_or_default(),
+            payload: message.payload,
         }
     });
     let messages = tokio::time::timeout(LIMIT, messages.collect()).await;
