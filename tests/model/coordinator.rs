@@ -180,7 +180,7 @@ impl Coordinator {
                 let Some(_) = self.on_discord.take_if(|n| *n == number) else {
                     return;
                 };
-                self.take(Input::NoLimits, clock);
+                self.take(Input::NoLimits(None), clock);
             }
             // An answer to an earlier life.
             _ => {}
