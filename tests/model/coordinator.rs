@@ -269,7 +269,7 @@ impl Coordinator {
                     network.send(Event::ToAsker(asker, Heard::Leader));
                 }
             }
-            Effect::Granted(_) | Effect::Drained => {}
+            Effect::Granted(_) | Effect::Refused { .. } | Effect::Drained => {}
         }
     }
 

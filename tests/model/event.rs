@@ -55,6 +55,8 @@ pub(crate) enum Heard {
     Enqueue,
     Reply(Reply),
     Leader,
+    /// Discord refuses its IDENTIFY (op 9).
+    Refused,
 }
 
 /// An event with its moment; equal moments keep their order.

@@ -15,6 +15,11 @@ pub(crate) struct Plan {
     pub(crate) max_concurrency: u32,
     /// Moments at which Discord changes it, and to what.
     pub(crate) recuts: Vec<(Duration, u32)>,
+    /// How long after a change an IDENTIFY may go by the value before: a leader trusts an answer for
+    /// ten seconds, an asker a grant for two, an HTTP client has two more, and the path takes some.
+    pub(crate) patience: Duration,
+    /// When every session ends, so that everybody asks at once.
+    pub(crate) invalidated: Option<Duration>,
     /// Within this time every asker begins to ask.
     pub(crate) rush: Duration,
     /// How long things go wrong; afterwards everybody must be served.
@@ -54,9 +59,10 @@ impl Plan {
         let tight = dice.random_bool(0.2);
         let recuts = if dice.random_bool(0.3) {
             let second = chaos.mul_f64(0.5);
+            let falls_to = [1, max_concurrency][dice.random_range(0..2)];
             vec![
                 (second.mul_f64(0.6), max_concurrency * 2),
-                (second.mul_f64(1.6), max_concurrency),
+                (second.mul_f64(1.6), falls_to),
             ]
         } else {
             Vec::new()
@@ -85,6 +91,8 @@ impl Plan {
             http,
             max_concurrency,
             recuts,
+            patience: Duration::from_secs(15),
+            invalidated: None,
             rush: Duration::from_secs(dice.random_range(0..20)),
             chaos,
             drop,
@@ -116,6 +124,8 @@ impl Plan {
             http: 0,
             max_concurrency,
             recuts: Vec::new(),
+            patience: Duration::ZERO,
+            invalidated: None,
             rush: Duration::from_secs(10),
             chaos: Duration::ZERO,
             drop: 0.0,
