@@ -1,6 +1,6 @@
 //! `gateway`, `coordinator`, `up` and `sim`: the commands that run until they are asked to end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -73,12 +73,31 @@ pub(super) fn sim(options: SimOptions, log: &Log) -> Result<()> {
 
 /// Where things are, for whoever typed `up`.
 fn signpost(places: &Places) -> String {
-    let Places { nats, page, events } = places;
+    let Places {
+        nats,
+        login,
+        page,
+        events,
+    } = places;
     let page = page.map_or_else(
         || "none: web.listen is empty".to_owned(),
         |address| format!("http://{address}/"),
     );
-    format!(
-        "NATS    {nats}\npage    {page}\nevents  nats sub -s {nats} '{events}'\nend     Ctrl-C\n"
-    )
+    // Whoever reads that file is let in; on a command line others would read it too.
+    let way_in = login.as_ref().map(|file| login_of(file));
+    let (enter, server) = match &way_in {
+        Some(way_in) => (way_in.as_str(), String::new()),
+        None => ("", format!(" -s {nats}")),
+    };
+    let mut text = format!("NATS    {nats}\npage    {page}\n");
+    if !enter.is_empty() {
+        text += &format!("status  {enter}shardfleet status\n");
+    }
+    text + &format!("events  {enter}nats sub{server} '{events}'\nend     Ctrl-C\n")
+}
+
+/// What a person writes before a command, so that it is let in.
+fn login_of(file: &Path) -> String {
+    let file = file.display().to_string().replace('\'', "'\\''");
+    format!("NATS_URL=$(cat '{file}') ")
 }

@@ -1,4 +1,4 @@
-//! pure. By which names this listener may be called.
+//! By which names this listener may be called.
 //!
 //! A page of somebody else's, open in a browser on this machine, can have its own name point at this
 //! machine (DNS rebinding) and then speaks to this listener as if it were its own server. What gives it

@@ -53,7 +53,6 @@ const PURE: &[&str] = &[
     "lease/state.rs",
     "roster/overview.rs",
     "web/chronicle.rs",
-    "web/host.rs",
     "web/html.rs",
     "web/html/",
     "gateway/assign.rs",
