@@ -41,20 +41,20 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn password(user: &str, password: &str) -> Option<Login> {
-        Some(Login::Password(user.to_owned(), password.to_owned().into()))
+    fn login(user: &str, password: &str) -> Login {
+        Login::Password(user.to_owned(), password.to_owned().into())
     }
 
     #[test]
     fn a_login_is_read_as_other_clients_read_it() {
         assert_eq!(of("nats://h:4222, tls://i"), None);
         assert_eq!(of(""), None);
-        assert_eq!(of("nats://a:b@h:4222"), password("a", "b"));
-        assert_eq!(of("nats://h, tls://a:b@i:4222"), password("a", "b"));
-        assert_eq!(of("a:b@h"), password("a", "b"));
-        assert_eq!(of("nats://a:p%40%3a%@h"), password("a", "p@:%"));
-        assert_eq!(of("nats://a:b:c@h"), password("a", "b:c"));
-        assert_eq!(of("nats://a:%zz%é%4@h"), password("a", "%zz%é%4"));
+        assert_eq!(of("nats://a:b@h:4222"), Some(login("a", "b")));
+        assert_eq!(of("nats://h, tls://a:b@i:4222"), Some(login("a", "b")));
+        assert_eq!(of("a:b@h"), Some(login("a", "b")));
+        assert_eq!(of("nats://a:p%40%3a%@h"), Some(login("a", "p@:%")));
+        assert_eq!(of("nats://a:b:c@h"), Some(login("a", "b:c")));
+        assert_eq!(of("nats://a:%zz%é%4@h"), Some(login("a", "%zz%é%4")));
         assert_eq!(
             of("nats://t0ken@h"),
             Some(Login::Token("t0ken".to_owned().into()))

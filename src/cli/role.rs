@@ -84,20 +84,18 @@ fn signpost(places: &Places) -> String {
         |address| format!("http://{address}/"),
     );
     // Whoever reads that file is let in; on a command line others would read it too.
-    let way_in = login.as_ref().map(|file| login_of(file));
-    let (enter, server) = match &way_in {
-        Some(way_in) => (way_in.as_str(), String::new()),
-        None => ("", format!(" -s {nats}")),
+    let (status, events) = match login.as_ref().map(|file| login_of(file)) {
+        Some(way_in) => (
+            format!("status  {way_in} shardfleet status\n"),
+            format!("{way_in} nats sub '{events}'"),
+        ),
+        None => (String::new(), format!("nats sub -s {nats} '{events}'")),
     };
-    let mut text = format!("NATS    {nats}\npage    {page}\n");
-    if !enter.is_empty() {
-        text += &format!("status  {enter}shardfleet status\n");
-    }
-    text + &format!("events  {enter}nats sub{server} '{events}'\nend     Ctrl-C\n")
+    format!("NATS    {nats}\npage    {page}\n{status}events  {events}\nend     Ctrl-C\n")
 }
 
 /// What a person writes before a command, so that it is let in.
 fn login_of(file: &Path) -> String {
     let file = file.display().to_string().replace('\'', "'\\''");
-    format!("NATS_URL=$(cat '{file}') ")
+    format!("NATS_URL=$(cat '{file}')")
 }

@@ -18,8 +18,8 @@ struct Desk {
     revisions: u64,
     remaining: u32,
     max_concurrency: u32,
-    /// None: Discord answers. Else it does not, and wants so long a pause.
-    unread: Option<Option<Duration>>,
+    /// None: Discord answers. Else it does not, and wants so long a pause; zero: it does not say.
+    unread: Option<Duration>,
     /// Questions put to Discord.
     asked: u32,
 }
@@ -78,7 +78,9 @@ impl Desk {
                     self.asked += 1;
                     match self.unread {
                         None => Input::Limits(self.answer()),
-                        Some(pause) => Input::NoLimits(pause),
+                        Some(pause) => {
+                            Input::NoLimits(Some(pause).filter(|pause| !pause.is_zero()))
+                        }
                     }
                 }
                 other => {

@@ -180,7 +180,7 @@ fn refusals_without_end_leave_time_for_grants() {
 
 #[test]
 fn where_discord_does_not_answer_one_shard_at_a_time_identifies() {
-    for pause in [None, Some(Duration::from_secs(86_400))] {
+    for pause in [Duration::ZERO, Duration::from_secs(86_400)] {
         let mut desk = Desk::leading();
         desk.pass(3_000);
         desk.unread = Some(pause);
@@ -189,7 +189,7 @@ fn where_discord_does_not_answer_one_shard_at_a_time_identifies() {
         assert_eq!(grants.len(), 16);
         one_at_a_time(&grants);
         assert!(desk.leader.limits_unread(desk.now));
-        assert!(desk.asked <= if pause.is_some() { 1 } else { 8 });
+        assert!(desk.asked <= if pause.is_zero() { 8 } else { 1 });
         assert_eq!(desk.leader.status(desk.now).remaining, 984);
     }
 }
@@ -198,7 +198,7 @@ fn where_discord_does_not_answer_one_shard_at_a_time_identifies() {
 fn an_answer_after_all_opens_every_bucket() {
     let mut desk = Desk::leading();
     desk.pass(3_000);
-    desk.unread = Some(None);
+    desk.unread = Some(Duration::ZERO);
     let grants = desk.all_ask(2, 12);
     assert_eq!(grants.len(), 2);
     desk.unread = None;
@@ -212,7 +212,7 @@ fn an_answer_after_all_opens_every_bucket() {
 #[test]
 fn a_pause_that_discord_wants_outlives_a_leadership() {
     let mut desk = Desk::leading();
-    desk.unread = Some(Some(Duration::from_secs(3_600)));
+    desk.unread = Some(Duration::from_secs(3_600));
     desk.pass(60_000);
     desk.asked = 0;
     for epoch in 6..10 {
@@ -232,7 +232,7 @@ fn a_pause_that_discord_wants_outlives_a_leadership() {
 #[test]
 fn where_no_limits_were_ever_read_nobody_identifies() {
     let mut desk = Desk::follower();
-    desk.unread = Some(None);
+    desk.unread = Some(Duration::ZERO);
     desk.apply(Input::Shards(64));
     desk.apply(Input::Halted(false));
     desk.win(5);
@@ -254,7 +254,7 @@ fn a_successor_without_an_answer_never_grants_one_too_many() {
     let mut second = Desk {
         stored: first.stored.clone(),
         revisions: first.revisions,
-        unread: Some(Some(Duration::from_secs(36_000))),
+        unread: Some(Duration::from_secs(36_000)),
         ..Desk::follower()
     };
     second.apply(Input::Shards(64));
