@@ -1,5 +1,6 @@
-//! The login that stands in a server's address, as every client of NATS reads it:
-//! `nats://user:password@host`, or `nats://token@host`. One serves all addresses of a list.
+//! The login that stands in a server's address, as the `nats` CLI and most clients read it:
+//! `nats://user:password@host`, or `nats://token@host`. One serves all addresses of a list. async-nats
+//! leaves it unread.
 
 use crate::config::Secret;
 

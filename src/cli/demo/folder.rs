@@ -17,7 +17,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Creates them; the evidence where it was asked for.
+    /// Creates them; the evidence where it was asked for. The server creates its own.
     pub(super) fn create(evidence: Option<&Path>) -> Result<Self> {
         let scratch = scratch()?;
         let evidence_at = match evidence {
@@ -31,10 +31,9 @@ impl Folder {
             asked: evidence.is_some(),
             kept: false,
         };
-        for path in [folder.store(), folder.logs()] {
-            std::fs::create_dir_all(&path)
-                .with_context(|| format!("cannot create {}", path.display()))?;
-        }
+        let logs = folder.logs();
+        std::fs::create_dir_all(&logs)
+            .with_context(|| format!("cannot create {}", logs.display()))?;
         Ok(folder)
     }
 
