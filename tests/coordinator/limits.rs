@@ -2,9 +2,9 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use shardfleet::{clock, wire::identify::Request};
+use shardfleet::{clock, fleet::ShardId, gateway::ask::Asking};
 
-use crate::world::{Discord, World, say};
+use crate::world::{Discord, World};
 
 /// So long that the answer which the leader has stands no more.
 const QUIET: Duration = Duration::from_millis(10_500);
@@ -55,24 +55,15 @@ async fn a_refused_identify_has_the_limits_read_at_once() {
     let coordinator = world.coordinator().await;
     assert!(coordinator.leads().await);
     let confirm = world.ask(0, 3).await.await.unwrap();
-    let Request::Confirm(mut confirm) = confirm else {
-        panic!("no confirmation: {confirm:?}");
-    };
-    confirm.refused = true;
     let broker = world.broker("gateway").await;
+    let mut asking = Asking::new(&broker, ShardId(0), 3, "gateway".to_owned());
+    asking.confirm(&confirm);
     world.discord.max_concurrency.store(1, Ordering::Relaxed);
     let before = world.discord.asked();
-    say(&broker, &Request::Confirm(confirm.clone())).await;
+    asking.rejected();
     asked_more_than(&world.discord, before, Duration::from_secs(2)).await;
-    // Said again it means nothing new.
-    let before = world.discord.asked();
-    say(&broker, &Request::Confirm(confirm)).await;
     for task in world.ask_all(1..3, 3).await {
         task.await.unwrap();
     }
     world.judge(1);
-    println!(
-        "asked {} times for two grants",
-        world.discord.asked() - before
-    );
 }

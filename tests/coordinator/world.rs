@@ -245,7 +245,7 @@ impl Coordinator {
 }
 
 /// Says something that is not answered.
-pub(crate) async fn say(broker: &Broker, request: &Request) {
+async fn say(broker: &Broker, request: &Request) {
     let subject = broker.names.identify();
     let said = broker.client.publish(subject, wire::encode(request));
     said.await.unwrap();
