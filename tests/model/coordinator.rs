@@ -182,6 +182,12 @@ impl Coordinator {
                 };
                 self.take(Input::NoLimits(None), clock);
             }
+            Told::LimitsBarred(of, number, pause) if of == life => {
+                let Some(_) = self.on_discord.take_if(|n| *n == number) else {
+                    return;
+                };
+                self.take(Input::NoLimits(Some(pause)), clock);
+            }
             // An answer to an earlier life.
             _ => {}
         }

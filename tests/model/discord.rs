@@ -1,6 +1,6 @@
 //! Discord: counts what it receives and answers `GET /gateway/bot`.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use shardfleet::{clock::Boottime, coordinator::budget::Answer};
 
@@ -21,6 +21,7 @@ pub(crate) struct Discord {
     /// Values that were in force, and until when.
     gone: Vec<(u32, Duration)>,
     patience: Duration,
+    barred: Range<Duration>,
 }
 
 /// An answer does not count what has only just arrived.
@@ -39,6 +40,7 @@ impl Discord {
             refused: 0,
             gone: Vec::new(),
             patience: plan.patience,
+            barred: plan.barred.clone(),
         }
     }
 
@@ -58,6 +60,12 @@ impl Discord {
             self.refused += 1;
         }
         begins
+    }
+
+    /// How long it wants no question, where it wants none.
+    pub(crate) fn barred(&self, now: Duration) -> Option<Duration> {
+        let barred = self.barred.contains(&now);
+        barred.then(|| self.barred.end.saturating_sub(now))
     }
 
     /// Another value is in force.

@@ -45,6 +45,8 @@ pub(crate) enum Told {
     LedgerSilent(u32, u64),
     Limits(u32, u64, Limits),
     LimitsSilent(u32, u64),
+    /// Discord wants no question for so long.
+    LimitsBarred(u32, u64, Duration),
     Sighted(Sighting),
 }
 

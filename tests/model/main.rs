@@ -106,3 +106,23 @@ fn a_limit_that_falls_meanwhile_costs_one_round() {
         assert!(refused < 16, "it fell at {at:?}: {refused} were refused");
     }
 }
+
+/// Discord tells nothing any more, and what it told last is no longer true: one at a time is right
+/// whatever it has become, and everybody is served.
+#[test]
+fn a_limit_that_fell_unheard_is_kept_all_the_same() {
+    for second in 40..100 {
+        let at = Duration::from_secs(second);
+        let mut world = World::new(Plan {
+            recuts: vec![(at, 1)],
+            barred: at..at + Duration::from_secs(3_600),
+            invalidated: Some(at + Duration::from_secs(11)),
+            ..Plan::calm(16, 16)
+        });
+        if let Err(broken) = world.run() {
+            panic!("it fell at {at:?}: {broken}");
+        }
+        assert!(world.judge.received.len() >= 31);
+        assert_eq!(world.discord.refused, 0, "it fell at {at:?}");
+    }
+}

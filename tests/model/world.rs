@@ -136,8 +136,11 @@ impl World {
             }
             Event::OnLedger(from, life, number, op) => self.on_ledger(from, life, number, op),
             Event::OnDiscord(from, life, number, asked) => {
-                let answer = self.discord.answer(asked, self.network.now);
-                let told = Told::Limits(life, number, answer);
+                let now = self.network.now;
+                let told = match self.discord.barred(now) {
+                    Some(pause) => Told::LimitsBarred(life, number, pause),
+                    None => Told::Limits(life, number, self.discord.answer(asked, now)),
+                };
                 self.network.send(Event::ToCoordinator(from, told));
             }
             Event::Identify(shard) => {
