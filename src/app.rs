@@ -57,6 +57,8 @@ pub enum Roles {
 pub struct Places {
     /// NATS, without passwords.
     pub nats: String,
+    /// The file that holds a way into a NATS server of its own.
+    pub login: Option<PathBuf>,
     /// The fleet page.
     pub page: Option<SocketAddr>,
     /// The subject of every event.
@@ -169,7 +171,7 @@ impl Process {
         let mut config = plan.config.clone();
         if let Some(data) = plan.data.as_ref().filter(|_| config.nats.url.is_empty()) {
             let server = own.insert(OwnNats::start(data).await?);
-            config.nats.url.clone_from(&server.server.url);
+            config.nats = server.server.nats();
         }
         let name = self.board.process();
         let reached = nats::reach(&config, &name);
@@ -192,6 +194,7 @@ impl Process {
         ));
         (plan.told)(&Places {
             nats: broker::redacted(&broker::url(&config.nats)),
+            login: own.as_ref().map(|own| own.server.url_file()),
             page: page.map(|(address, _)| *address),
             events: broker.names.events(),
         })?;

@@ -6,6 +6,7 @@
 pub mod bucket;
 mod leave;
 mod link;
+mod login;
 mod options;
 pub mod provision;
 pub mod rights;
@@ -58,7 +59,9 @@ impl Broker {
     pub async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Self> {
         let url = url(nats);
         let (options, lame) = options::options(nats, label).await?;
-        let servers: Vec<_> = url.split(',').map(str::trim).collect();
+        // The login is in the options; no log of the library's shall have it.
+        let addresses = redacted(&url);
+        let servers: Vec<_> = addresses.split(',').collect();
         let configured = servers.len();
         let client = options
             .retry_on_initial_connect()
@@ -83,7 +86,8 @@ impl Broker {
     pub async fn refusal(nats: &config::Nats) -> Option<String> {
         let url = url(nats);
         let (options, _) = options::options(nats, "shardfleet knocks").await.ok()?;
-        let knock = options.connect(url.split(',').map(str::trim).collect::<Vec<_>>());
+        let addresses = redacted(&url);
+        let knock = options.connect(addresses.split(',').collect::<Vec<_>>());
         let error = knock.await.err()?;
         match error.kind() {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {

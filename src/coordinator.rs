@@ -7,6 +7,7 @@
 pub mod buckets;
 pub mod budget;
 pub mod compat;
+mod inquiry;
 pub mod leader;
 mod ledger;
 mod limits;
@@ -25,9 +26,10 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    inquiry::ask_discord,
     leader::{Effect, Input, Leader, Options, Unreadable, Written},
     ledger::Job,
-    limits::{Discord, LimitsError},
+    limits::Discord,
     service::{Answers, ReplyTo},
 };
 use crate::{
@@ -194,6 +196,7 @@ impl Desk {
                 tracing::warn!("this coordinator leads no more");
             }
             metrics::show(&status);
+            metrics::limits_unread(self.leader.limits_unread(now));
             self.board.coordinator(status);
         }
     }
@@ -211,10 +214,20 @@ impl Desk {
             }
             Effect::AskLimits => {
                 let refused = self.questions.try_send(()).is_err();
-                return refused.then_some(Input::NoLimits);
+                return refused.then_some(Input::NoLimits(None));
             }
             Effect::Reply(to, reply) => self.answers.send(to, &reply),
             Effect::Granted(grants) => metrics::granted(grants),
+            Effect::Refused { shard, holds } => {
+                metrics::refused();
+                if holds {
+                    tracing::warn!(
+                        shard,
+                        "Discord refused the IDENTIFY of shard {shard} (op 9): nobody is granted \
+                         leave before its limits are read again"
+                    );
+                }
+            }
             Effect::Drained => self.settled = true,
             Effect::Announce => self.announce(),
         }
@@ -237,60 +250,12 @@ impl Desk {
     }
 }
 
-/// Puts each question to Discord, and seeds the topology with the answer where there is none.
-async fn ask_discord(
-    discord: Discord,
-    config: Arc<Config>,
-    state: Bucket,
-    mut questions: mpsc::Receiver<()>,
-    answers: mpsc::Sender<Input<ReplyTo>>,
-) {
-    let mut recommended = None;
-    let mut seeded = true;
-    loop {
-        tokio::select! {
-            question = questions.recv() => if question.is_none() { return },
-            () = tokio::time::sleep(SEED_AGAIN), if !seeded => {
-                seeded = topology::seed(&state, &config.fleet, recommended).await;
-                continue;
-            }
-        }
-        let answer = discord.ask().await;
-        if let Ok(answer) = &answer
-            && recommended.replace(answer.shards) != Some(answer.shards)
-        {
-            let shards = answer.shards;
-            tracing::info!(shards, "Discord recommends {shards} shards");
-        }
-        seeded = topology::seed(&state, &config.fleet, recommended).await;
-        let input = match answer {
-            Ok(answer) => Input::Limits(answer),
-            Err(error) => {
-                if matches!(error, LimitsError::Token) {
-                    tracing::error!("{error}");
-                } else {
-                    tracing::warn!("{error}");
-                }
-                if let LimitsError::RateLimited(pause) = error {
-                    tokio::time::sleep(pause).await;
-                }
-                Input::NoLimits
-            }
-        };
-        if answers.send(input).await.is_err() {
-            return;
-        }
-    }
-}
-
 /// Watches and answers that wait for the loop.
 const EVENTS: usize = 64;
 /// Requests that wait for the loop; more wait in the subscription, and then are lost and repeated.
 const REQUESTS: usize = 4_096;
 /// One job is under way and one can follow it, of this leadership and of the one before.
 const JOBS: usize = 8;
-/// How soon the topology is seeded again where NATS did not answer, as in an election.
-const SEED_AGAIN: Duration = Duration::from_millis(500);
 /// How often status and metrics are brought up to date.
 const SHOW_EVERY: Duration = Duration::from_millis(250);
 /// How long the last ledger write may take when the role ends.

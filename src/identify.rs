@@ -154,6 +154,7 @@ impl Asker {
             v: VERSION,
             shard: self.ask.shard,
             nonce: self.ask.nonce.clone(),
+            refused: false,
         }))
     }
 

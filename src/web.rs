@@ -2,13 +2,15 @@
 
 pub mod admin;
 mod chronicle;
+mod guard;
+pub mod host;
 mod html;
 pub mod status;
 
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use axum::Router;
+use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +44,8 @@ impl Web {
 
     /// Serves until `closed`, then lets open requests finish.
     pub async fn serve(self, router: Router, closed: CancellationToken) {
+        let guard = middleware::from_fn_with_state(self.address, guard::guard);
+        let router = router.layer(guard);
         let router = router.into_make_service_with_connect_info::<SocketAddr>();
         let serving = axum::serve(self.listener, router);
         if let Err(error) = serving

@@ -3,11 +3,14 @@
 
 use std::{fs::File, path::Path, time::Duration};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use rand::Rng;
 
 use crate::{
-    broker::{Broker, provision, server::Server},
+    broker::{
+        Broker, provision,
+        server::{self, Server},
+    },
     clock,
     config::Config,
     subject::Names,
@@ -28,8 +31,7 @@ pub(super) struct OwnNats {
 impl OwnNats {
     /// Starts a server whose store is the folder `data`.
     pub(super) async fn start(data: &Path) -> Result<Self> {
-        std::fs::create_dir_all(data)
-            .with_context(|| format!("cannot create {}", data.display()))?;
+        server::create_store(data)?;
         let data = data.canonicalize()?;
         // The server itself takes no lock: two on one store would ruin it.
         let lock = File::create(data.join("lock"))?;

@@ -7,7 +7,10 @@ use async_nats::ConnectOptions;
 use rand::Rng;
 use tokio::sync::watch;
 
-use super::link::Link;
+use super::{
+    link::Link,
+    login::{self, Login},
+};
 use crate::{backoff::Backoff, config::Nats};
 
 /// A dead peer is noticed after two of these; the library's own default is a minute.
@@ -44,6 +47,13 @@ pub(super) async fn options(
         });
     if !nats.user.is_empty() {
         options = options.user_and_password(nats.user.clone(), nats.password.expose().to_owned());
+    } else if let Some(login) = login::of(&nats.url) {
+        options = match login {
+            Login::Password(user, word) => {
+                options.user_and_password(user, word.expose().to_owned())
+            }
+            Login::Token(token) => options.token(token.expose().to_owned()),
+        };
     }
     if !nats.nkey.is_empty() {
         options = options.nkey(nats.nkey.expose().to_owned());

@@ -50,10 +50,10 @@ pub async fn refused(nats: &config::Nats, probes: Vec<Probe>) -> Result<Vec<Prob
         }
         std::future::ready(())
     });
-    let url = url(nats);
-    let servers: Vec<_> = url.split(',').map(str::trim).collect();
+    let url = redacted(&url(nats));
+    let servers: Vec<_> = url.split(',').collect();
     let client = options.connect(servers).await;
-    let client = client.with_context(|| format!("cannot reach {}", redacted(&url)))?;
+    let client = client.with_context(|| format!("cannot reach {url}"))?;
     let mut heard_by = Vec::new();
     for probe in &probes {
         match probe {

@@ -1,5 +1,11 @@
 //! A `nats-server` child: found, started on a free loopback port with a store of its own, ended
 //! with its parent.
+//!
+//! Any user of this machine reaches a loopback port, so it has one user, with a password of its own for
+//! each start. That stands in files which this user alone may read, in the folder of the store: nobody
+//! sees it on a command line, in a variable or in a log.
+
+mod private;
 
 use std::{
     path::{Path, PathBuf},
@@ -8,12 +14,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use rand::Rng;
 use tokio::process::{Child, Command};
 
-use crate::clock;
+use crate::{
+    clock,
+    config::{Nats, Secret},
+};
 
 /// How long a server may take to open its port.
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// Who may log in.
+const USER: &str = "shardfleet";
 
 /// A server of our own. Dropping it kills it; [`Server::stop`] lets it flush first.
 pub struct Server {
@@ -22,6 +34,8 @@ pub struct Server {
     pub url: String,
     /// Its process id.
     pub pid: u32,
+    password: Secret,
+    store: PathBuf,
 }
 
 impl Server {
@@ -31,12 +45,16 @@ impl Server {
     /// Where no binary is found, or it does not open its port in time.
     pub async fn start(store: &Path) -> Result<Self> {
         let binary = find()?;
+        if !store.is_dir() {
+            private::folder(store)?;
+        }
         let ports = store.join("ports");
         std::fs::create_dir_all(&ports)
             .with_context(|| format!("cannot create {}", ports.display()))?;
+        let password = password();
         let config = store.join("nats.conf");
-        std::fs::write(&config, configuration(store, &ports))
-            .with_context(|| format!("cannot write {}", config.display()))?;
+        private::file(&config, &configuration(store, &ports, &password))?;
+        private::file(&store.join(PASSWORD_FILE), password.expose())?;
         let log = std::fs::File::create(store.join("nats.log"))?;
         let child = tethered(&binary)?
             .arg("-c")
@@ -52,10 +70,51 @@ impl Server {
             child,
             url: String::new(),
             pid,
+            password,
+            store: store.to_owned(),
         };
         server.url = server.wait_for_port(&ports, store).await?;
-        tracing::info!(pid, url = server.url, "nats-server runs at {}", server.url);
+        private::file(&server.url_file(), &server.url_with_login())?;
+        let login = server.url_file().display().to_string();
+        tracing::info!(
+            pid,
+            url = server.url,
+            login,
+            "nats-server runs at {}; its address with user and password stands in {login}",
+            server.url
+        );
         Ok(server)
+    }
+
+    /// How this process reaches it.
+    pub fn nats(&self) -> Nats {
+        Nats {
+            url: self.url.clone(),
+            user: USER.to_owned(),
+            password: self.password.clone(),
+            ..Nats::default()
+        }
+    }
+
+    /// How another process of this user reaches it: configuration keys and their values.
+    pub fn keys(&self) -> [(&'static str, String); 3] {
+        let file = self.store.join(PASSWORD_FILE).display().to_string();
+        [
+            ("nats.url", self.url.clone()),
+            ("nats.user", USER.to_owned()),
+            ("nats.password_file", file),
+        ]
+    }
+
+    /// The file with its URL, user and password in it: what a person gives to `NATS_URL`.
+    pub fn url_file(&self) -> PathBuf {
+        self.store.join("nats.url")
+    }
+
+    fn url_with_login(&self) -> String {
+        let password = self.password.expose();
+        let address = self.url.trim_start_matches("nats://");
+        format!("nats://{USER}:{password}@{address}\n")
     }
 
     async fn wait_for_port(&mut self, ports: &Path, store: &Path) -> Result<String> {
@@ -109,6 +168,14 @@ impl Server {
     }
 }
 
+/// Creates the folder of a store, or closes the one that is there to other users of this machine.
+///
+/// # Errors
+/// Where it cannot be created.
+pub fn create_store(store: &Path) -> Result<()> {
+    private::folder(store)
+}
+
 /// A command that dies with its parent, also when that is killed: this binary's hidden `tether`.
 ///
 /// # Errors
@@ -155,16 +222,24 @@ pub fn find() -> Result<PathBuf> {
         })
 }
 
-fn configuration(store: &Path, ports: &Path) -> String {
+fn configuration(store: &Path, ports: &Path, password: &Secret) -> String {
     format!(
         "listen: \"127.0.0.1:-1\"\nports_file_dir: \"{}\"\nmax_payload: 8MB\nwrite_deadline: \"10s\"\n\
-         jetstream {{ store_dir: \"{}\" }}\n",
+         authorization {{ user: \"{USER}\", password: \"{}\" }}\njetstream {{ store_dir: \"{}\" }}\n",
         ports.display(),
+        password.expose(),
         store.display()
     )
+}
+
+/// Letters and digits that a URL and a configuration take as they are.
+fn password() -> Secret {
+    format!("{:032x}", rand::rng().random::<u128>()).into()
 }
 
 fn first_url(ports: &[u8]) -> Option<String> {
     let ports: serde_json::Value = serde_json::from_slice(ports).ok()?;
     Some(ports.get("nats")?.get(0)?.as_str()?.to_owned())
 }
+
+const PASSWORD_FILE: &str = "nats.password";

@@ -1,6 +1,6 @@
 //! `gateway`, `coordinator`, `up` and `sim`: the commands that run until they are asked to end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -73,12 +73,29 @@ pub(super) fn sim(options: SimOptions, log: &Log) -> Result<()> {
 
 /// Where things are, for whoever typed `up`.
 fn signpost(places: &Places) -> String {
-    let Places { nats, page, events } = places;
+    let Places {
+        nats,
+        login,
+        page,
+        events,
+    } = places;
     let page = page.map_or_else(
         || "none: web.listen is empty".to_owned(),
         |address| format!("http://{address}/"),
     );
-    format!(
-        "NATS    {nats}\npage    {page}\nevents  nats sub -s {nats} '{events}'\nend     Ctrl-C\n"
-    )
+    // Whoever reads that file is let in; on a command line others would read it too.
+    let (status, events) = match login.as_ref().map(|file| login_of(file)) {
+        Some(way_in) => (
+            format!("status  {way_in} shardfleet status\n"),
+            format!("{way_in} nats sub '{events}'"),
+        ),
+        None => (String::new(), format!("nats sub -s {nats} '{events}'")),
+    };
+    format!("NATS    {nats}\npage    {page}\n{status}events  {events}\nend     Ctrl-C\n")
+}
+
+/// What a person writes before a command, so that it is let in.
+fn login_of(file: &Path) -> String {
+    let file = file.display().to_string().replace('\'', "'\\''");
+    format!("NATS_URL=$(cat '{file}')")
 }

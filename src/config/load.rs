@@ -101,7 +101,19 @@ pub(super) fn read(figment: &Figment) -> Result<Config, Faults> {
     };
     let mut config = Config::read(&mut reader);
     unknown_keys(&mut reader);
-    token_from_file(&mut config, &mut reader);
+    let Config { discord, nats, .. } = &mut config;
+    let token = (
+        "discord.token_file",
+        &discord.token_file,
+        "put the bot's token into it",
+    );
+    from_file(&mut discord.token, token, &mut reader);
+    let password = (
+        "nats.password_file",
+        &nats.password_file,
+        "put the password into it",
+    );
+    from_file(&mut nats.password, password, &mut reader);
     super::check::check(&config, &mut reader);
     if reader.faults.is_empty() {
         Ok(config)
@@ -155,26 +167,22 @@ fn unknown_keys(reader: &mut Reader<'_>) {
     }
 }
 
-fn token_from_file(config: &mut Config, reader: &mut Reader<'_>) {
-    let file = &config.discord.token_file;
-    if file.is_empty() || !config.discord.token.is_empty() {
+/// A secret that stands in a file of its own: the key that names it, the file, what belongs into it.
+fn from_file(
+    secret: &mut Secret,
+    (key, file, hint): (&str, &String, &str),
+    reader: &mut Reader<'_>,
+) {
+    if file.is_empty() || !secret.is_empty() {
         return;
     }
+    let named = Some(format!("{file:?}"));
     match std::fs::read_to_string(file) {
-        Ok(token) if !token.trim().is_empty() => {
-            config.discord.token = Secret::from(token.trim().to_owned());
+        Ok(text) if !text.trim().is_empty() => *secret = Secret::from(text.trim().to_owned()),
+        Ok(_) => reader.fault(key, named, "the file is empty".to_owned(), hint),
+        Err(error) => {
+            let reason = format!("cannot be read: {error}");
+            reader.fault(key, named, reason, "a file that this user may read");
         }
-        Ok(_) => reader.fault(
-            "discord.token_file",
-            Some(format!("{file:?}")),
-            "the file is empty".to_owned(),
-            "put the bot's token into it",
-        ),
-        Err(error) => reader.fault(
-            "discord.token_file",
-            Some(format!("{file:?}")),
-            format!("cannot be read: {error}"),
-            "a file that this user may read",
-        ),
     }
 }

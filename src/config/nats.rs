@@ -20,6 +20,8 @@ section! {
         user: String = String::new(), plain "a name";
         /// Its password.
         password: Secret = Secret::default(), secret "a string";
+        /// A file with the password; read at the start.
+        password_file: String = String::new(), plain "the path of a file";
         /// The authority to trust beside the system's.
         tls_ca: String = String::new(), plain "the path of a PEM file";
         /// A client certificate.

@@ -22,6 +22,8 @@ pub struct Buckets<H> {
     spacing: Duration,
     last: Vec<Use>,
     waiting: Waiting<H>,
+    /// How often the buckets were cut anew.
+    cuts: u64,
     /// When it is worth looking for somebody to grant; none while nothing but news can change that.
     due: Option<Boottime>,
 }
@@ -32,6 +34,8 @@ pub struct Pick<H> {
     entry: Entry<H>,
     bucket: usize,
     before: Use,
+    /// The cut by which it was picked.
+    cut: u64,
 }
 
 /// The latest moment at which a bucket's last IDENTIFY can leave.
@@ -51,6 +55,7 @@ impl<H> Buckets<H> {
             spacing: SPACING + margin,
             last: vec![Use::default()],
             waiting: Waiting::new(1),
+            cuts: 0,
             due: None,
         }
     }
@@ -78,6 +83,12 @@ impl<H> Buckets<H> {
         }
     }
 
+    /// Discord refused the IDENTIFY of this nonce. True if a grant for it is known, and this is the
+    /// first word of it.
+    pub fn refused(&mut self, nonce: &str) -> bool {
+        self.waiting.refused(nonce)
+    }
+
     /// Nobody waits under this nonce any more.
     pub fn withdraw(&mut self, nonce: &str, now: Boottime) {
         self.waiting.done(nonce, now);
@@ -92,15 +103,9 @@ impl<H> Buckets<H> {
         now: Boottime,
     ) -> Vec<Pick<H>> {
         self.due = self.next_after(now);
-        let mut heads: Vec<_> = (0..self.last.len())
-            .filter(|bucket| !self.waiting.is_idle(*bucket) && self.free_at(*bucket) <= now)
-            .filter_map(|bucket| {
-                self.waiting
-                    .line(bucket)
-                    // Whoever was not heard lately would refuse the grant; others may pass.
-                    .find(|entry| now.since(entry.heard) < STILL_THERE && ready(entry.shard) <= now)
-                    .map(|entry| (entry.place, bucket, Arc::clone(&entry.nonce)))
-            })
+        let heads = self.heads(&ready, now);
+        let mut heads: Vec<_> = heads
+            .map(|(entry, bucket)| (entry.place, bucket, Arc::clone(&entry.nonce)))
             .collect();
         if heads.len() > limit {
             heads.sort_unstable();
@@ -125,6 +130,7 @@ impl<H> Buckets<H> {
                     entry,
                     bucket,
                     before,
+                    cut: self.cuts,
                 })
             })
             .collect()
@@ -160,6 +166,7 @@ impl<H> Buckets<H> {
         };
         self.last = vec![just; buckets as usize];
         self.waiting.cut(buckets);
+        self.cuts += 1;
         self.look_again();
     }
 
@@ -174,6 +181,7 @@ impl<H> Buckets<H> {
             };
             self.last = vec![just; buckets as usize];
             self.waiting.cut(buckets);
+            self.cuts += 1;
         }
         for (bucket, ms) in uses {
             if let Some(last) = self.last.get_mut(*bucket as usize) {
@@ -202,6 +210,22 @@ impl<H> Buckets<H> {
     /// Forgets who has not asked for a while.
     pub fn sweep(&mut self, now: Boottime) {
         self.waiting.sweep(now);
+    }
+
+    /// True if [`Buckets::pick`] would find somebody now.
+    pub fn somebody(&self, ready: impl Fn(u32) -> Boottime, now: Boottime) -> bool {
+        self.heads(&ready, now).next().is_some()
+    }
+
+    /// True once no bucket was used lately: then one IDENTIFY breaks no rule, however many buckets
+    /// there are by now.
+    pub fn rested(&self, now: Boottime) -> bool {
+        (0..self.last.len()).all(|bucket| self.free_at(bucket) <= now)
+    }
+
+    /// True unless the buckets were cut anew since it was picked.
+    pub fn stands(&self, pick: &Pick<H>) -> bool {
+        pick.cut == self.cuts
     }
 
     /// When [`Buckets::pick`] may find somebody, as far as time alone decides.
@@ -235,6 +259,23 @@ impl<H> Buckets<H> {
     /// Buckets, by Discord's `max_concurrency`.
     pub fn count(&self) -> u32 {
         u32::try_from(self.last.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Of each bucket that is free, whom to grant, with the bucket.
+    fn heads(
+        &self,
+        ready: &impl Fn(u32) -> Boottime,
+        now: Boottime,
+    ) -> impl Iterator<Item = (&Entry<H>, usize)> {
+        (0..self.last.len())
+            .filter(move |bucket| !self.waiting.is_idle(*bucket) && self.free_at(*bucket) <= now)
+            .filter_map(move |bucket| {
+                self.waiting
+                    .line(bucket)
+                    // Whoever was not heard lately would refuse the grant; others may pass.
+                    .find(|entry| now.since(entry.heard) < STILL_THERE && ready(entry.shard) <= now)
+                    .map(|entry| (entry, bucket))
+            })
     }
 
     /// Somebody waits for this bucket.

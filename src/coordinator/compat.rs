@@ -6,6 +6,9 @@
 //! It enters by the same door as the fleet's own shards: this front asks over NATS in the client's
 //! name, repeats and confirms for it. What a client does after its answer is not seen; the leader
 //! adds [`HTTP_SLACK`](crate::wire::identify::HTTP_SLACK). A client that goes away gives its place back.
+//!
+//! A browser is turned away: a page that is open in one on this machine could spend the day's
+//! identifies, for to ask is all it takes.
 
 mod body;
 mod wait;
@@ -67,6 +70,13 @@ pub(super) async fn listen(
 }
 
 async fn answer(State(front): State<Front>, request: Request) -> Response {
+    if FROM_A_PAGE
+        .iter()
+        .any(|name| request.headers().contains_key(*name))
+    {
+        let reason = "a web page asks here; only a gateway may\n";
+        return (StatusCode::FORBIDDEN, reason).into_response();
+    }
     let shard = match shard(request.uri().query()) {
         Ok(shard) => shard,
         Err(reason) => return (StatusCode::BAD_REQUEST, reason).into_response(),
@@ -109,6 +119,8 @@ pub fn shard(query: Option<&str>) -> Result<u32, String> {
     }
 }
 
+/// What browsers add to a page's requests, and no gateway library sends.
+const FROM_A_PAGE: [&str; 4] = ["origin", "referer", "sec-fetch-site", "sec-fetch-mode"];
 /// Byte for byte what twilight's gateway-queue answers.
 const PROCESSED: &str = r#"{"message": "You're free to connect now! :)"}"#;
 /// Clients that wait at once; each costs a connection and a subscription.

@@ -10,6 +10,7 @@
 //!
 //! Time is [`Boottime`]: a leader that was suspended must not count from before it slept.
 
+mod limits;
 mod message;
 mod open;
 mod request;
@@ -18,12 +19,8 @@ mod write;
 use std::time::Duration;
 
 pub use self::message::{Effect, Input, Sighting, Unreadable, Written};
-use self::write::Writing;
-use super::{
-    buckets::Buckets,
-    budget::{Answer, Budget},
-    slowdown::Slowdown,
-};
+use self::{limits::Limits, write::Writing};
+use super::{buckets::Buckets, budget::Budget, slowdown::Slowdown};
 use crate::{
     clock::Boottime,
     lease::Held,
@@ -86,15 +83,6 @@ enum Stage {
     Settling,
 }
 
-/// What Discord says, and when to ask again.
-#[derive(Debug, Default)]
-struct Limits {
-    answer: Option<Answer>,
-    next: Boottime,
-    asking: bool,
-    failures: u32,
-}
-
 impl<H: Clone> Leader<H> {
     /// A follower that knows nothing.
     pub fn new(options: Options) -> Self {
@@ -134,7 +122,7 @@ impl<H: Clone> Leader<H> {
             Input::Shards(shards) => self.shards = Some(shards),
             Input::Halted(halted) => self.halted = Some(halted),
             Input::Limits(answer) => self.on_limits(&answer, now),
-            Input::NoLimits => self.on_no_limits(now),
+            Input::NoLimits(pause) => self.on_no_limits(pause, now),
             // A lease that ended while the answer was under way: nothing may be done with it.
             _ if self.lapsed(now) => self.stand_down(),
             Input::Read(read) => self.on_read(read, now, &mut out),
@@ -162,12 +150,17 @@ impl<H: Clone> Leader<H> {
             .then(|| self.buckets.next_wakeup())
             .flatten();
         let sweep = (self.buckets.waiting() > 0).then(|| self.swept.plus(SWEEP_EVERY));
-        let limits = (!self.limits.asking).then_some(self.limits.next);
+        let limits = self.limits.next_wakeup();
         let again = self.write_again_at();
         [grants, sweep, limits, again, self.read_at, Some(held.until)]
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// True while this process leads and Discord does not answer the question for its limits.
+    pub fn limits_unread(&self, now: Boottime) -> bool {
+        self.stage == Stage::Leading && self.limits.unread(now)
     }
 
     /// True while requests are taken.
@@ -208,56 +201,13 @@ impl<H: Clone> Leader<H> {
             self.read_at = None;
             out.push(Effect::Read);
         }
-        if !self.limits.asking && self.limits.next <= now {
-            self.limits.asking = true;
-            out.push(Effect::AskLimits);
-        }
         if now.since(self.swept) >= SWEEP_EVERY {
             self.swept = now;
             self.buckets.sweep(now);
             self.slowdown.prune(now);
         }
         self.write_if_due(now, out);
-    }
-
-    fn on_limits(&mut self, answer: &Answer, now: Boottime) {
-        self.limits.asking = false;
-        self.limits.failures = 0;
-        let day_opens = now.plus(answer.reset_after).plus(AFTER_RESET);
-        self.limits.next = now
-            .plus(LIMITS_EVERY)
-            .min(day_opens.max(now.plus(AFTER_RESET)));
-        self.limits.answer = Some(*answer);
-        if matches!(self.stage, Stage::Leading | Stage::Settling) {
-            self.take_limits(answer, now);
-        }
-    }
-
-    /// What Discord said, once the ledger is this leader's own.
-    fn take_limits(&mut self, answer: &Answer, now: Boottime) {
-        self.budget.heard(answer);
-        self.buckets.cut(answer.max_concurrency, now);
-        let heard = (
-            answer.max_concurrency,
-            self.budget.total(),
-            self.budget.reset_at_ms() / LEDGER_RESET_STEP_MS,
-            self.budget.remaining(),
-        );
-        let written = (
-            self.ledger.max_concurrency,
-            self.ledger.total,
-            self.ledger.reset_at_ms / LEDGER_RESET_STEP_MS,
-            self.ledger.remaining,
-        );
-        self.ledger.max_concurrency = answer.max_concurrency;
-        self.stale |= heard != written;
-    }
-
-    fn on_no_limits(&mut self, now: Boottime) {
-        self.limits.asking = false;
-        let pause = LIMITS_RETRY.saturating_mul(1 << self.limits.failures.min(6));
-        self.limits.failures += 1;
-        self.limits.next = now.plus(pause.min(LIMITS_EVERY));
+        self.ask_limits_if_due(now, out);
     }
 
     /// How long until somebody is granted; none if nobody waits or nothing says when.
@@ -280,16 +230,8 @@ impl<H: Clone> Leader<H> {
     }
 }
 
-/// How often Discord is asked for the limits.
-const LIMITS_EVERY: Duration = Duration::from_secs(60);
-/// How long after Discord's own reset it is asked for the new day.
-const AFTER_RESET: Duration = Duration::from_secs(1);
-/// The first pause after Discord did not answer; doubles up to [`LIMITS_EVERY`].
-const LIMITS_RETRY: Duration = Duration::from_secs(1);
 /// How often requests that nobody repeats are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
-/// Discord's reset is a span, so that the moment wavers with the network.
-const LEDGER_RESET_STEP_MS: u64 = 60_000;
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,20 @@
 //! Asks Discord for the limits: `GET /gateway/bot`.
 
-use std::{fmt, time::Duration};
+mod answer;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use reqwest::{
-    Client, StatusCode,
-    header::{AUTHORIZATION, HeaderValue, USER_AGENT},
+    Client, Response, StatusCode,
+    header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, USER_AGENT},
+    redirect::Policy,
 };
-use serde::Deserialize;
 
+use self::answer::Bot;
+pub(super) use self::refusal::{MEANWHILE, Unread};
 use super::budget::Answer;
 use crate::{clock, config::Secret, telemetry::VERSION};
 
@@ -18,61 +25,6 @@ pub(super) struct Discord {
     token: HeaderValue,
 }
 
-/// Why Discord's limits are not known.
-#[derive(Debug)]
-pub(super) enum LimitsError {
-    /// The token is not one, or belongs to nobody. No repetition mends it.
-    Token,
-    /// Too many requests; come back after this time.
-    RateLimited(Duration),
-    /// Discord answered something else.
-    Status(StatusCode),
-    /// Its answer makes no sense.
-    Malformed(String),
-    /// No answer.
-    Unreachable(reqwest::Error),
-}
-
-impl fmt::Display for LimitsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Token => f.write_str(
-                "Discord refuses the bot's token (401): check discord.token, discord.token_file or \
-                 DISCORD_TOKEN; a token that was reset has to be replaced everywhere",
-            ),
-            Self::RateLimited(after) => write!(f, "Discord's REST limit is reached for {after:?}"),
-            Self::Status(status) => write!(f, "Discord answered {status}"),
-            Self::Malformed(reason) => write!(f, "Discord's answer makes no sense: {reason}"),
-            Self::Unreachable(source) => write!(f, "Discord does not answer: {source}"),
-        }
-    }
-}
-
-impl std::error::Error for LimitsError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unreachable(source) => Some(source),
-            _ => None,
-        }
-    }
-}
-
-/// <https://discord.com/developers/docs/events/gateway#get-gateway-bot>
-#[derive(Deserialize)]
-struct GatewayBot {
-    shards: u32,
-    session_start_limit: SessionStartLimit,
-}
-
-#[derive(Deserialize)]
-struct SessionStartLimit {
-    total: u32,
-    remaining: u32,
-    /// Milliseconds.
-    reset_after: u64,
-    max_concurrency: u32,
-}
-
 impl Discord {
     /// `api` is the base of REST, such as `https://discord.com/api/v10`.
     pub(super) fn new(api: &str, token: &Secret) -> anyhow::Result<Self> {
@@ -81,53 +33,88 @@ impl Discord {
         let mut header = HeaderValue::from_str(&format!("Bot {}", token.expose()))
             .map_err(|_| anyhow::anyhow!("discord.token has bytes that no token has"))?;
         header.set_sensitive(true);
+        // The token goes to nobody but who is configured, and no login page is taken for an answer.
+        let client = Client::builder().timeout(TIMEOUT).redirect(Policy::none());
         Ok(Self {
-            client: Client::builder().timeout(TIMEOUT).build()?,
+            client: client.build()?,
             url: format!("{}/gateway/bot", api.trim_end_matches('/')),
             token: header,
         })
     }
 
     /// One question, answered within [`TIMEOUT`].
-    pub(super) async fn ask(&self) -> Result<Answer, LimitsError> {
+    pub(super) async fn ask(&self) -> Result<Answer, Unread> {
         let asked = clock::boottime();
-        let response = self
+        let request = self
             .client
             .get(&self.url)
             .header(AUTHORIZATION, self.token.clone())
-            .header(USER_AGENT, user_agent())
-            .send()
-            .await
-            .map_err(LimitsError::Unreachable)?;
-        match response.status() {
-            status if status.is_success() => {}
-            StatusCode::UNAUTHORIZED => return Err(LimitsError::Token),
-            StatusCode::TOO_MANY_REQUESTS => {
-                let after = response.headers().get("retry-after");
-                let seconds = after.and_then(|value| value.to_str().ok()?.parse().ok());
-                let pause = Duration::from_secs(seconds.unwrap_or(1));
-                return Err(LimitsError::RateLimited(pause.min(LONGEST_PAUSE)));
-            }
-            status => return Err(LimitsError::Status(status)),
+            .header(USER_AGENT, user_agent());
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            let said = response.headers().get(RETRY_AFTER).and_then(seconds);
+            // A body that does not come changes nothing: the status is the answer.
+            let body = bounded(response).await.unwrap_or_default();
+            let pause = longest(said, answer::retry_after(&body));
+            return Err(Unread::Status(status, pause));
         }
-        let body = response.bytes().await.map_err(LimitsError::Unreachable)?;
-        let bot: GatewayBot =
-            serde_json::from_slice(&body).map_err(|e| LimitsError::Malformed(e.to_string()))?;
-        let limit = bot.session_start_limit;
-        if !(1..=MOST_BUCKETS).contains(&limit.max_concurrency) {
-            let reason = format!("a max_concurrency of {}", limit.max_concurrency);
-            return Err(LimitsError::Malformed(reason));
-        }
+        let body = bounded(response).await?;
+        let Bot {
+            shards,
+            total,
+            remaining,
+            reset_after,
+            max_concurrency,
+        } = answer::read(&body).map_err(Unread::Malformed)?;
+        let reset_ms = u64::try_from(reset_after.as_millis()).unwrap_or(u64::MAX);
         Ok(Answer {
             asked,
-            total: limit.total,
-            remaining: limit.remaining,
-            reset_after: Duration::from_millis(limit.reset_after),
-            reset_at_ms: clock::unix_ms().saturating_add(limit.reset_after),
-            max_concurrency: limit.max_concurrency,
-            shards: bot.shards,
+            total,
+            remaining,
+            reset_after,
+            reset_at_ms: clock::unix_ms().saturating_add(reset_ms),
+            max_concurrency,
+            shards,
         })
     }
+}
+
+/// The body, as long as it is no longer than an answer can be.
+async fn bounded(mut response: Response) -> Result<Vec<u8>, Unread> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + piece.len() > LONGEST_BODY {
+            let reason = format!("it is longer than {LONGEST_BODY} bytes");
+            return Err(Unread::Malformed(reason));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+/// The cause too: the outermost says only that a request failed.
+fn unreachable(error: reqwest::Error) -> Unread {
+    let error = error.without_url();
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(source) = cause {
+        reason = format!("{reason}: {source}");
+        cause = source.source();
+    }
+    Unread::Unreachable(reason)
+}
+
+fn seconds(value: &HeaderValue) -> Option<f64> {
+    value.to_str().ok()?.trim().parse().ok()
+}
+
+/// The longer of what header and body say, no longer than a day: identifies are counted by the day.
+fn longest(header: Option<f64>, body: Option<f64>) -> Option<Duration> {
+    let spans = [header, body].into_iter().flatten();
+    let usable = spans.filter(|seconds| *seconds > 0.0 && seconds.is_finite());
+    let longest = usable.reduce(f64::max)?.min(LONGEST_PAUSE.as_secs_f64());
+    Some(Duration::from_secs_f64(longest))
 }
 
 /// <https://discord.com/developers/docs/reference#user-agent>
@@ -137,59 +124,7 @@ fn user_agent() -> String {
 
 /// How long Discord may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a rate limit is heeded before the leader decides anew.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// More than Discord gives anybody; each costs memory.
-const MOST_BUCKETS: u32 = 16_384;
-
-#[cfg(test)]
-mod tests {
-    use axum::{Json, Router, http::HeaderMap, routing::get};
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    async fn discord(status: u16, body: Value) -> Discord {
-        let answer = move |headers: HeaderMap| async move {
-            assert_eq!(headers["authorization"], "Bot hunter2");
-            let status = StatusCode::from_u16(status).unwrap();
-            (status, [("retry-after", "3")], Json(body))
-        };
-        let router = Router::new().route("/api/v10/gateway/bot", get(answer));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let api = format!("http://{}/api/v10/", listener.local_addr().unwrap());
-        tokio::spawn(axum::serve(listener, router).into_future());
-        Discord::new(&api, &Secret::from("hunter2".to_owned())).unwrap()
-    }
-
-    fn bot(max_concurrency: u32) -> Value {
-        json!({"url": "wss://g", "shards": 9, "session_start_limit":
-            {"total": 1000, "remaining": 998, "reset_after": 14_400_000, "max_concurrency": max_concurrency}})
-    }
-
-    #[tokio::test]
-    async fn understands_discord() {
-        let answer = discord(200, bot(16)).await.ask().await.unwrap();
-        assert_eq!((answer.remaining, answer.shards), (998, 9));
-        assert_eq!(answer.reset_after, Duration::from_secs(14_400));
-    }
-
-    #[tokio::test]
-    async fn each_failure_says_what_it_is_and_none_shows_the_token() {
-        for (status, body, word) in [
-            (401, json!({}), "token"),
-            (429, json!({}), "limit is reached for 3s"),
-            (503, json!({}), "503"),
-            (200, bot(0), "max_concurrency of 0"),
-            (200, json!({"shards": "x"}), "makes no sense"),
-        ] {
-            let error = discord(status, body).await.ask().await.unwrap_err();
-            assert!(error.to_string().contains(word), "{error}");
-            assert!(!format!("{error:?} {error}").contains("hunter2"));
-        }
-        let away = Discord::new("http://127.0.0.1:1", &Secret::from("hunter2".to_owned())).unwrap();
-        let error = away.ask().await.unwrap_err();
-        assert!(matches!(error, LimitsError::Unreachable(_)));
-        assert!(!format!("{error:?} {error}").contains("hunter2"));
-    }
-}
+/// The longest pause that is heeded.
+const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
+/// Discord's answer has some two hundred bytes.
+const LONGEST_BODY: usize = 65_536;

@@ -7,6 +7,10 @@ metrics! {
     LEADER: Gauge "shardfleet_leader" [];
     /// Leave to IDENTIFY granted by this process.
     GRANTED: Counter "shardfleet_identifies_granted_total" [];
+    /// IDENTIFYs that Discord refused (op 9), as gateways told the leader.
+    REFUSED: Counter "shardfleet_identifies_refused_total" [];
+    /// One while Discord does not tell the leader its limits, so that shards identify one at a time.
+    UNREAD: Gauge "shardfleet_identify_limits_unread" [];
     /// Identifies that Discord allows a day.
     LIMIT: Gauge "shardfleet_identify_limit" [];
     /// Identifies left of the day, the reserve included.
@@ -26,6 +30,16 @@ metrics! {
 /// So many grants have left.
 pub(super) fn granted(grants: u32) {
     ::metrics::counter!(GRANTED.name).increment(u64::from(grants));
+}
+
+/// Discord refused one IDENTIFY.
+pub(super) fn refused() {
+    ::metrics::counter!(REFUSED.name).increment(1);
+}
+
+/// Whether this process leads and cannot read Discord's limits.
+pub(super) fn limits_unread(unread: bool) {
+    ::metrics::gauge!(UNREAD.name).set(f64::from(u8::from(unread)));
 }
 
 /// The role at a glance; what only a leader knows is zero elsewhere.

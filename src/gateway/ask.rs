@@ -19,7 +19,7 @@ use crate::{
     identify::{Asker, Verdict},
     wire::{
         self,
-        identify::{Reply, Request},
+        identify::{Confirm, Reply, Request},
     },
 };
 
@@ -53,6 +53,8 @@ pub struct Asking {
     waiting: Option<Waiting>,
     /// Answers of the coordinator; only while somebody waits, for it is seldom and takes memory.
     answers: Option<Subscriber>,
+    /// What was said of the IDENTIFY that left last.
+    confirmed: Option<Confirm>,
 }
 
 struct Waiting {
@@ -73,6 +75,7 @@ impl Asking {
             slot: Slot::default(),
             waiting: None,
             answers: None,
+            confirmed: None,
         }
     }
 
@@ -182,7 +185,22 @@ impl Asking {
 
     /// The IDENTIFY left.
     pub fn confirm(&mut self, confirm: &Request) {
+        if let Request::Confirm(confirm) = confirm {
+            self.confirmed = Some(confirm.clone());
+        }
         self.send(confirm, false);
+    }
+
+    /// Discord answered the IDENTIFY that left last with op 9: a limit may have fallen, which concerns
+    /// everybody who waits. Said once; lost, the coordinator reads the limits a little later.
+    pub fn rejected(&mut self) {
+        if let Some(confirm) = self.confirmed.take() {
+            let refused = Confirm {
+                refused: true,
+                ..confirm
+            };
+            self.send(&Request::Confirm(refused), false);
+        }
     }
 
     /// Nobody waits any more.

@@ -5,7 +5,7 @@
 //! | `GET /live` | 200 while the process runs; depends on neither NATS nor Discord |
 //! | `GET /ready` | 200 once NATS was reached and until the process drains, else 503 and why. Never "all shards up": a cold start takes minutes |
 //! | `GET /metrics` | Prometheus text |
-//! | `PUT /log` | sets the level, or directives as `RUST_LOG` takes them; from this machine only |
+//! | `PUT /log` | sets the level, or directives as `RUST_LOG` takes them; from this machine only, and by its own name |
 
 use std::{
     net::SocketAddr,

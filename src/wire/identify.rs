@@ -9,7 +9,8 @@
 //! The reply subject is an inbox that the asker keeps open, not that of a single request: some asks
 //! are answered by a [`Reply::Wait`] at once, and the grant comes later, to the newest reply subject.
 //! While nobody leads, NATS itself answers there with an empty "no responders": skip it and ask on.
-//! After its IDENTIFY left the asker says [`Confirm`]; who waits no more may say [`Withdraw`].
+//! After its IDENTIFY left the asker says [`Confirm`], and says it again with `refused` if Discord
+//! refuses it; who waits no more may say [`Withdraw`].
 //! Only the leader listens; a coordinator that has begun to lead says [`Leader`] on
 //! `fleet.<name>.leader`, and whoever waits asks again at once.
 
@@ -79,6 +80,11 @@ pub struct Confirm {
     pub shard: u32,
     /// The nonce of the grant.
     pub nonce: String,
+    /// Said again once Discord has refused that IDENTIFY (op 9): a limit may have fallen, so no grant
+    /// leaves before the limits are read again. A coordinator that does not know the field hears a
+    /// confirmation twice, which changes nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
 }
 
 /// The asker went away.
@@ -285,10 +291,21 @@ mod tests {
             v: 1,
             shard: 3,
             nonce: "n".into(),
+            refused: false,
         });
         round_trip(
             &confirm,
             r#"{"kind":"confirm","v":1,"shard":3,"nonce":"n"}"#,
+        );
+        let refused = Request::Confirm(Confirm {
+            v: 1,
+            shard: 3,
+            nonce: "n".into(),
+            refused: true,
+        });
+        round_trip(
+            &refused,
+            r#"{"kind":"confirm","v":1,"shard":3,"nonce":"n","refused":true}"#,
         );
         let release = Request::ReleaseReserve(ReleaseReserve {
             v: 1,

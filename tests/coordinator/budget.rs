@@ -10,7 +10,7 @@ use crate::world::World;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reserve_waits_for_an_operators_word() {
     let mut world = World::start(2, 2).await;
-    world.remaining.store(51, Ordering::Relaxed);
+    world.discord.remaining.store(51, Ordering::Relaxed);
     let coordinator = world.coordinator().await;
     assert!(coordinator.leads().await);
     let tasks = world.ask_all(0..2, 2).await;

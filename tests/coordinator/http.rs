@@ -32,6 +32,11 @@ async fn answers_as_a_gateway_queue_on_leader_and_follower() {
         let answer = client.get(format!("{leader}{url}")).send().await.unwrap();
         assert_eq!(answer.status(), 400, "{url}");
     }
+    for name in ["Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode"] {
+        let page = client.get(format!("{leader}/?shard=0"));
+        let answer = page.header(name, "cross-site").send().await.unwrap();
+        assert_eq!(answer.status(), 403, "{name}");
+    }
     let begun = clock::boottime();
     let asks = [
         client.get(format!("{leader}/?shard=0")),

@@ -6,4 +6,5 @@ mod budget;
 mod cold_start;
 mod failover;
 mod http;
+mod limits;
 mod world;

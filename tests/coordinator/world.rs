@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, Router, routing::get};
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use futures_util::StreamExt;
 use serde_json::json;
 use shardfleet::{
@@ -20,7 +25,10 @@ use shardfleet::{
     identify::{Asker, Verdict},
     roster::Board,
     subject::Names,
-    wire::{self, identify::Reply},
+    wire::{
+        self,
+        identify::{Reply, Request},
+    },
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,8 +40,40 @@ pub(crate) struct World {
     pub(crate) config: Arc<Config>,
     pub(crate) names: Names,
     pub(crate) identified: Arc<Mutex<Vec<(Boottime, u32)>>>,
-    pub(crate) remaining: Arc<AtomicU32>,
+    pub(crate) discord: Arc<Discord>,
     started: u32,
+}
+
+/// What `GET /gateway/bot` answers from now on, and how often it was asked.
+pub(crate) struct Discord {
+    shards: u32,
+    pub(crate) remaining: AtomicU32,
+    pub(crate) max_concurrency: AtomicU32,
+    /// It wants no question for so many seconds; 0: it answers.
+    pub(crate) barred: AtomicU32,
+    pub(crate) asked: AtomicU32,
+}
+
+impl Discord {
+    fn answer(&self) -> Response {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let seconds = self.barred.load(Ordering::Relaxed);
+        if seconds > 0 {
+            let body = json!({"message": "x", "retry_after": seconds, "global": true});
+            return (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response();
+        }
+        Json(
+            json!({"url": "ws://127.0.0.1:1", "shards": self.shards, "session_start_limit": {
+            "total": 1000, "remaining": self.remaining.load(Ordering::Relaxed),
+            "reset_after": 80_000_000,
+            "max_concurrency": self.max_concurrency.load(Ordering::Relaxed)}}),
+        )
+        .into_response()
+    }
+
+    pub(crate) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
+    }
 }
 
 /// One coordinator; dropped, it is gone as if killed.
@@ -48,15 +88,15 @@ impl World {
         let store = tempfile::tempdir().unwrap();
         let (server, url) = nats(store.path()).await;
         let identified = Arc::new(Mutex::new(Vec::new()));
-        let remaining = Arc::new(AtomicU32::new(1_000));
-        let left = Arc::clone(&remaining);
-        let answer = move || async move {
-            Json(
-                json!({"url": "ws://127.0.0.1:1", "shards": shards, "session_start_limit": {
-                "total": 1000, "remaining": left.load(Ordering::Relaxed),
-                "reset_after": 80_000_000, "max_concurrency": max_concurrency}}),
-            )
-        };
+        let discord = Arc::new(Discord {
+            shards,
+            remaining: AtomicU32::new(1_000),
+            max_concurrency: AtomicU32::new(max_concurrency),
+            barred: AtomicU32::new(0),
+            asked: AtomicU32::new(0),
+        });
+        let answering = Arc::clone(&discord);
+        let answer = move || async move { answering.answer() };
         let router = Router::new().route("/api/v10/gateway/bot", get(answer));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut config = Config::default();
@@ -70,7 +110,7 @@ impl World {
             names: Names::new(&config.fleet.name.0),
             config: Arc::new(config),
             identified,
-            remaining,
+            discord,
             started: 0,
         }
     }
@@ -108,8 +148,8 @@ impl World {
         }
     }
 
-    /// One shard asks until it may, and identifies at once.
-    pub(crate) async fn ask(&self, shard: u32, shards: u32) -> JoinHandle<()> {
+    /// One shard asks until it may, identifies at once, and confirms it.
+    pub(crate) async fn ask(&self, shard: u32, shards: u32) -> JoinHandle<Request> {
         let broker = self.broker(&format!("shard-{shard}")).await;
         let identified = Arc::clone(&self.identified);
         tokio::spawn(async move {
@@ -133,10 +173,8 @@ impl World {
                         if asker.on_reply(&reply, now) != Verdict::Fire { continue }
                         let Some(confirm) = asker.fire(clock::boottime()) else { continue };
                         identified.lock().unwrap().push((clock::boottime(), shard));
-                        let confirm = wire::encode(&confirm);
-                        broker.client.publish(broker.names.identify(), confirm).await.unwrap();
-                        broker.client.flush().await.unwrap();
-                        return;
+                        say(&broker, &confirm).await;
+                        return confirm;
                     }
                     Some(_) = leaders.next() => asker.on_leader(clock::boottime()),
                     () = tokio::time::sleep(nap) => {
@@ -153,7 +191,7 @@ impl World {
         &self,
         shards: std::ops::Range<u32>,
         of: u32,
-    ) -> Vec<JoinHandle<()>> {
+    ) -> Vec<JoinHandle<Request>> {
         let mut tasks = Vec::new();
         for shard in shards {
             tasks.push(self.ask(shard, of).await);
@@ -204,6 +242,14 @@ impl Coordinator {
     pub(crate) fn kill(self) {
         self.task.abort();
     }
+}
+
+/// Says something that is not answered.
+async fn say(broker: &Broker, request: &Request) {
+    let subject = broker.names.identify();
+    let said = broker.client.publish(subject, wire::encode(request));
+    said.await.unwrap();
+    broker.client.flush().await.unwrap();
 }
 
 /// A server that ends with this process's guard, on a free port.

@@ -31,7 +31,8 @@ for _ in $(seq 1 2400); do
   kill -0 "$demo" 2>/dev/null || { cat "$work/stderr"; fail "the demo ended early"; }
   sleep 0.1
 done
-nats=$(awk '$1 == "nats" { print $2 }' "$work/stderr")
+login=$(sed -n "s/^ *nats login .*'\(.*\)'.*/\1/p" "$work/stderr")
+nats=$([ -z "$login" ] || cat "$login")
 [ -n "$nats" ] || { cat "$work/stderr"; fail "the demo did not come to its verdict in time"; }
 
 same() { # the counts of one JSON object

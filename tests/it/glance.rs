@@ -53,8 +53,9 @@ async fn fleet() -> Fleet {
         (fleet["shards"]["ready"].as_u64()? == SHARDS).then_some(())
     })
     .await;
-    let nats = up.logged("nats-server runs").await["url"].clone();
-    let nats = nats.as_str().unwrap().to_owned();
+    let login = up.logged("nats-server runs").await["login"].clone();
+    let nats = std::fs::read_to_string(login.as_str().unwrap()).unwrap();
+    let nats = nats.trim().to_owned();
     Fleet {
         _discord: discord,
         up,

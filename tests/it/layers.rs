@@ -68,6 +68,7 @@ const PURE: &[&str] = &[
     "coordinator/budget.rs",
     "coordinator/slowdown.rs",
     "coordinator/leader.rs",
+    "coordinator/limits/answer.rs",
     "coordinator/leader/",
     "sim/session.rs",
     "sim/stencil.rs",

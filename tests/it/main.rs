@@ -16,6 +16,7 @@ mod identify;
 mod interruptions;
 mod layers;
 mod log;
+mod login;
 mod manual;
 mod memory;
 mod names;

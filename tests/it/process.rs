@@ -15,10 +15,7 @@ async fn up_brings_its_own_server_and_says_where_things_are() {
     let page = up.ready().await;
     let written = up.written();
     assert!(written.contains(&format!("page    {page}/")), "{written}");
-    assert!(
-        written.contains("nats sub -s nats://127.0.0.1:"),
-        "{written}"
-    );
+    assert!(written.contains("nats sub 'discord.>'"), "{written}");
 
     let (code, metrics) = get(&format!("{page}/metrics")).await;
     assert_eq!(code, 200);
@@ -159,4 +156,44 @@ async fn the_log_level_is_set_from_the_machine_itself() {
         .await;
     assert_eq!(put("a=b=c", false).await, 400);
     assert_eq!(put("debug", true).await, 403);
+}
+
+/// A page of somebody else's whose name points at this machine is turned away, whatever it asks for.
+#[tokio::test]
+async fn a_foreign_name_is_turned_away() {
+    let up = Process::start(&["up"]);
+    let page = up.ready().await;
+    let client = client();
+    let send = async |method: &str, path: &str, host: Option<&str>| {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = client.request(method, format!("{page}{path}"));
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let answer = request.body("debug").send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let foreign = Some("rebind.example:9600");
+    for (method, path) in [
+        ("PUT", "/log"),
+        ("POST", "/log"),
+        ("GET", "/"),
+        ("GET", "/api/fleet"),
+        ("GET", "/api/live"),
+        ("GET", "/fleet.js"),
+        ("GET", "/metrics"),
+        ("GET", "/what/else"),
+    ] {
+        let (code, text) = send(method, path, foreign).await;
+        assert_eq!(code, 403, "{method} {path}: {text}");
+        assert!(text.contains("Call it localhost"), "{text}");
+    }
+    for path in ["/live", "/ready"] {
+        assert_eq!(send("GET", path, foreign).await.0, 200, "{path}");
+    }
+    for path in ["/", "/api/fleet", "/metrics"] {
+        assert_eq!(send("GET", path, None).await.0, 200, "{path}");
+    }
+    assert_eq!(send("PUT", "/log", Some("localhost:80")).await.0, 200);
+    assert!(!up.written().contains("rebind.example"));
 }

@@ -29,6 +29,8 @@ pub(crate) struct Asker {
     decision: Option<Decision>,
     /// Said after the IDENTIFY left.
     confirm: VecDeque<Request>,
+    /// The last of those, said again if Discord refuses.
+    confirmed: Option<Request>,
     enqueues: u32,
 }
 
@@ -45,6 +47,7 @@ impl Asker {
             path: plan.margin.saturating_sub(Duration::from_millis(15)),
             decision: None,
             confirm: VecDeque::new(),
+            confirmed: None,
             enqueues: 0,
         }
     }
@@ -58,6 +61,7 @@ impl Asker {
         let waited = self.waits();
         self.process.restart();
         self.confirm.clear();
+        self.confirmed = None;
         if waited {
             self.process.inbox.push_back(Heard::Enqueue);
         }
@@ -98,6 +102,16 @@ impl Asker {
                     decision
                 });
             }
+            Heard::Refused => {
+                // An HTTP client cannot tell; both try again.
+                if let Some(Request::Confirm(mut confirm)) = self.confirmed.take_if(|_| !self.http)
+                {
+                    confirm.refused = true;
+                    self.confirm.push_back(Request::Confirm(confirm));
+                }
+                let later = Duration::from_millis(network.dice.random_range(1_000..5_000));
+                network.after(later, Event::ToAsker(self.shard as usize, Heard::Enqueue));
+            }
             Heard::Leader => {
                 if let Some(decision) = &mut self.decision {
                     decision.on_leader(clock);
@@ -113,7 +127,8 @@ impl Asker {
                 // Checked and sent with no await between.
                 if let Some(confirm) = decision.fire(clock) {
                     self.identify(network);
-                    self.confirm.push_back(confirm);
+                    self.confirm.push_back(confirm.clone());
+                    self.confirmed = Some(confirm);
                     self.decision = None;
                 }
             }

@@ -180,7 +180,13 @@ impl Coordinator {
                 let Some(_) = self.on_discord.take_if(|n| *n == number) else {
                     return;
                 };
-                self.take(Input::NoLimits, clock);
+                self.take(Input::NoLimits(None), clock);
+            }
+            Told::LimitsBarred(of, number, pause) if of == life => {
+                let Some(_) = self.on_discord.take_if(|n| *n == number) else {
+                    return;
+                };
+                self.take(Input::NoLimits(Some(pause)), clock);
             }
             // An answer to an earlier life.
             _ => {}
@@ -269,7 +275,7 @@ impl Coordinator {
                     network.send(Event::ToAsker(asker, Heard::Leader));
                 }
             }
-            Effect::Granted(_) | Effect::Drained => {}
+            Effect::Granted(_) | Effect::Refused { .. } | Effect::Drained => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Discord: counts what it receives and answers `GET /gateway/bot`.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use shardfleet::{clock::Boottime, coordinator::budget::Answer};
 
@@ -14,15 +14,19 @@ pub(crate) struct Discord {
     day_opens: Duration,
     /// When each IDENTIFY of the day arrived.
     today: Vec<Duration>,
-    /// Values that the fleet went by lately, and until when it did.
-    gone_by: Vec<(u32, Duration)>,
+    /// Those of the last five seconds that began a session.
+    begun: Vec<(Duration, u32)>,
+    /// IDENTIFYs answered with op 9.
+    pub(crate) refused: u32,
+    /// Values that were in force, and until when.
+    gone: Vec<(u32, Duration)>,
+    patience: Duration,
+    barred: Range<Duration>,
 }
 
 /// An answer does not count what has only just arrived.
 const COUNTS_AFTER: Duration = Duration::from_secs(3);
-/// From a ledger write to the last IDENTIFY that it lets leave: a moment of freshness, an HTTP
-/// client's slack, the path.
-const GOES_BY: Duration = Duration::from_secs(6);
+const SPACING: Duration = Duration::from_secs(5);
 
 impl Discord {
     pub(crate) fn new(plan: &Plan) -> Self {
@@ -32,12 +36,42 @@ impl Discord {
             shards: u32::try_from(plan.askers).unwrap(),
             day_opens: plan.day_opens,
             today: Vec::new(),
-            gone_by: Vec::new(),
+            begun: Vec::new(),
+            refused: 0,
+            gone: Vec::new(),
+            patience: plan.patience,
+            barred: plan.barred.clone(),
         }
     }
 
-    pub(crate) fn receive(&mut self, now: Duration) {
+    /// An IDENTIFY arrives. False: it breaks the value that is in force, and is answered with op 9.
+    pub(crate) fn receive(&mut self, shard: u32, now: Duration) -> bool {
         self.today.push(now);
+        let cut = self.max_concurrency;
+        self.begun
+            .retain(|(at, _)| now.saturating_sub(*at) < SPACING);
+        let begins = self
+            .begun
+            .iter()
+            .all(|(_, other)| other % cut != shard % cut);
+        if begins {
+            self.begun.push((now, shard));
+        } else {
+            self.refused += 1;
+        }
+        begins
+    }
+
+    /// How long it wants no question, where it wants none.
+    pub(crate) fn barred(&self, now: Duration) -> Option<Duration> {
+        let barred = self.barred.contains(&now);
+        barred.then(|| self.barred.end.saturating_sub(now))
+    }
+
+    /// Another value is in force.
+    pub(crate) fn recut(&mut self, cut: u32, now: Duration) {
+        let before = std::mem::replace(&mut self.max_concurrency, cut);
+        self.gone.push((before, now));
     }
 
     pub(crate) fn open_day(&mut self) {
@@ -57,21 +91,13 @@ impl Discord {
         self.truth() - i64::from(RESERVE)
     }
 
-    /// A leader has written grants by this value.
-    pub(crate) fn goes_by(&mut self, max_concurrency: u32, now: Duration) {
-        self.gone_by.retain(|(cut, _)| *cut != max_concurrency);
-        self.gone_by.push((max_concurrency, now));
-    }
-
-    /// The values that an IDENTIFY may be held to now. Nobody can keep a value that Discord has not
-    /// told yet, so that for a moment after a change either will do.
+    /// The values that an IDENTIFY may be held to now: for a while after a change either will do.
     pub(crate) fn cuts(&self, now: Duration) -> Vec<u32> {
         let lately = self
-            .gone_by
+            .gone
             .iter()
-            .filter(|(_, at)| now.saturating_sub(*at) < GOES_BY);
+            .filter(|(_, until)| now.saturating_sub(*until) < self.patience);
         let mut cuts: Vec<_> = lately.map(|(cut, _)| *cut).collect();
-        cuts.retain(|cut| *cut > 0 && *cut != self.max_concurrency);
         cuts.push(self.max_concurrency);
         cuts
     }

@@ -45,6 +45,8 @@ pub(crate) enum Told {
     LedgerSilent(u32, u64),
     Limits(u32, u64, Limits),
     LimitsSilent(u32, u64),
+    /// Discord wants no question for so long.
+    LimitsBarred(u32, u64, Duration),
     Sighted(Sighting),
 }
 
@@ -55,6 +57,8 @@ pub(crate) enum Heard {
     Enqueue,
     Reply(Reply),
     Leader,
+    /// Discord refuses its IDENTIFY (op 9).
+    Refused,
 }
 
 /// An event with its moment; equal moments keep their order.

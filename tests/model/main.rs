@@ -68,3 +68,61 @@ fn a_cold_start_of_sixteen_thousand_takes_no_longer_than_discord_makes_it() {
     assert_eq!(received.len(), askers);
     assert!(ratio <= 1.06, "{ratio}");
 }
+
+/// A limit falls while nobody identifies, then every session ends: not one IDENTIFY goes by what was.
+#[test]
+fn a_limit_that_fell_is_read_before_the_next_round() {
+    for second in 40..100 {
+        let at = Duration::from_secs(second);
+        let mut world = World::new(Plan {
+            recuts: vec![(at, 1)],
+            invalidated: Some(at + Duration::from_secs(11)),
+            ..Plan::calm(16, 16)
+        });
+        if let Err(broken) = world.run() {
+            panic!("it fell at {at:?}: {broken}");
+        }
+        // The run ends when the last one has left.
+        assert!(world.judge.received.len() >= 31);
+        assert_eq!(world.discord.refused, 0, "it fell at {at:?}");
+    }
+}
+
+/// A limit falls in the midst of a cold start: what is under way is refused, and stops the rest.
+#[test]
+fn a_limit_that_falls_meanwhile_costs_one_round() {
+    for half_seconds in 20..60 {
+        let at = Duration::from_millis(half_seconds * 500);
+        let mut world = World::new(Plan {
+            recuts: vec![(at, 1)],
+            patience: Duration::from_secs(15),
+            rush: Duration::from_secs(1),
+            ..Plan::calm(128, 16)
+        });
+        if let Err(broken) = world.run() {
+            panic!("it fell at {at:?}: {broken}");
+        }
+        let refused = world.discord.refused;
+        assert!(refused < 16, "it fell at {at:?}: {refused} were refused");
+    }
+}
+
+/// Discord tells nothing any more, and what it told last is no longer true: one at a time is right
+/// whatever it has become, and everybody is served.
+#[test]
+fn a_limit_that_fell_unheard_is_kept_all_the_same() {
+    for second in 40..100 {
+        let at = Duration::from_secs(second);
+        let mut world = World::new(Plan {
+            recuts: vec![(at, 1)],
+            barred: at..at + Duration::from_secs(3_600),
+            invalidated: Some(at + Duration::from_secs(11)),
+            ..Plan::calm(16, 16)
+        });
+        if let Err(broken) = world.run() {
+            panic!("it fell at {at:?}: {broken}");
+        }
+        assert!(world.judge.received.len() >= 31);
+        assert_eq!(world.discord.refused, 0, "it fell at {at:?}");
+    }
+}

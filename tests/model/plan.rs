@@ -1,6 +1,6 @@
 //! What a seed means: who takes part, and what goes wrong.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -15,6 +15,13 @@ pub(crate) struct Plan {
     pub(crate) max_concurrency: u32,
     /// Moments at which Discord changes it, and to what.
     pub(crate) recuts: Vec<(Duration, u32)>,
+    /// How long after a change an IDENTIFY may go by the value before: a leader trusts an answer for
+    /// ten seconds, an asker a grant for two, an HTTP client has two more, and the path takes some.
+    pub(crate) patience: Duration,
+    /// While it lasts Discord answers no question about its limits (429).
+    pub(crate) barred: Range<Duration>,
+    /// When every session ends, so that everybody asks at once.
+    pub(crate) invalidated: Option<Duration>,
     /// Within this time every asker begins to ask.
     pub(crate) rush: Duration,
     /// How long things go wrong; afterwards everybody must be served.
@@ -54,9 +61,10 @@ impl Plan {
         let tight = dice.random_bool(0.2);
         let recuts = if dice.random_bool(0.3) {
             let second = chaos.mul_f64(0.5);
+            let falls_to = [1, max_concurrency][dice.random_range(0..2)];
             vec![
                 (second.mul_f64(0.6), max_concurrency * 2),
-                (second.mul_f64(1.6), max_concurrency),
+                (second.mul_f64(1.6), falls_to),
             ]
         } else {
             Vec::new()
@@ -78,14 +86,26 @@ impl Plan {
             0
         };
         let askers_u32 = u32::try_from(askers).unwrap();
+        let coordinators = dice.random_range(3..=5);
+        let rush = Duration::from_secs(dice.random_range(0..20));
+        let day_opens = Duration::from_secs(dice.random_range(60..240));
+        let barred = if dice.random_bool(0.2) {
+            let from = chaos.mul_f64(dice.random_range(0.1..0.9));
+            from..from + Duration::from_secs(dice.random_range(5..90))
+        } else {
+            Duration::ZERO..Duration::ZERO
+        };
         Self {
             seed,
-            coordinators: dice.random_range(3..=5),
+            coordinators,
             askers,
             http,
             max_concurrency,
             recuts,
-            rush: Duration::from_secs(dice.random_range(0..20)),
+            patience: Duration::from_secs(15),
+            barred,
+            invalidated: None,
+            rush,
             chaos,
             drop,
             duplicate,
@@ -101,7 +121,7 @@ impl Plan {
             } else {
                 10_000
             },
-            day_opens: Duration::from_secs(dice.random_range(60..240)),
+            day_opens,
             margin: Duration::from_millis(250),
             again,
         }
@@ -116,6 +136,9 @@ impl Plan {
             http: 0,
             max_concurrency,
             recuts: Vec::new(),
+            patience: Duration::ZERO,
+            barred: Duration::ZERO..Duration::ZERO,
+            invalidated: None,
             rush: Duration::from_secs(10),
             chaos: Duration::ZERO,
             drop: 0.0,

@@ -25,7 +25,7 @@ pub(crate) struct World {
     plan: Plan,
     coordinators: Vec<Coordinator>,
     askers: Vec<Asker>,
-    discord: Discord,
+    pub(crate) discord: Discord,
     lease: Key<LeaseValue>,
     ledger: Key<Box<Ledger>>,
 }
@@ -48,6 +48,10 @@ impl World {
         }
         for (at, cut) in &plan.recuts {
             network.at(*at, Event::Recut(*cut));
+        }
+        for asker in (0..plan.askers).filter(|_| plan.invalidated.is_some()) {
+            let at = plan.invalidated.unwrap_or_default();
+            network.at(at, Event::ToAsker(asker, Heard::Enqueue));
         }
         network.at(plan.day_opens, Event::DayOpens);
         network.at(Duration::from_secs(1), Event::Misfortune);
@@ -73,7 +77,8 @@ impl World {
             if let Some(broken) = self.judge.broken.take() {
                 return Err(broken);
             }
-            if self.network.now >= self.plan.chaos && self.served() {
+            let later = self.plan.invalidated.unwrap_or(self.plan.chaos);
+            if self.network.now >= later && self.served() {
                 return Ok(());
             }
             if self.network.now > deadline {
@@ -96,11 +101,9 @@ impl World {
     /// The chaos, its last pauses and leases, then every bucket's queue; at worst a pause of the
     /// slow-down that the chaos has earned, and the day that opens.
     fn deadline(&self) -> Duration {
-        let queue = self
-            .plan
-            .askers
-            .div_ceil(self.plan.max_concurrency as usize)
-            + 2;
+        let cuts = self.plan.recuts.iter().map(|(_, cut)| *cut);
+        let least = cuts.fold(self.plan.max_concurrency, u32::min);
+        let queue = self.plan.askers.div_ceil(least as usize) + 2;
         let settled = self.plan.chaos + self.plan.lying_lease + Duration::from_secs(60);
         let served = Duration::from_secs(10) * u32::try_from(queue).unwrap();
         settled.max(self.plan.day_opens) + served + Duration::from_secs(900)
@@ -133,18 +136,24 @@ impl World {
             }
             Event::OnLedger(from, life, number, op) => self.on_ledger(from, life, number, op),
             Event::OnDiscord(from, life, number, asked) => {
-                let answer = self.discord.answer(asked, self.network.now);
-                let told = Told::Limits(life, number, answer);
+                let now = self.network.now;
+                let told = match self.discord.barred(now) {
+                    Some(pause) => Told::LimitsBarred(life, number, pause),
+                    None => Told::Limits(life, number, self.discord.answer(asked, now)),
+                };
                 self.network.send(Event::ToCoordinator(from, told));
             }
             Event::Identify(shard) => {
                 let now = self.network.now;
-                self.discord.receive(now);
+                if !self.discord.receive(shard, now) {
+                    let refused = Event::ToAsker(shard as usize, Heard::Refused);
+                    self.network.after(Duration::from_millis(50), refused);
+                }
                 let cuts = self.discord.cuts(now);
                 self.judge.identify(now, shard, &cuts, self.discord.left());
                 self.compare_ledger();
             }
-            Event::Recut(cut) => self.discord.max_concurrency = cut,
+            Event::Recut(cut) => self.discord.recut(cut, self.network.now),
             Event::DayOpens => self.discord.open_day(),
             Event::Misfortune => self.misfortune(),
         }
@@ -160,7 +169,6 @@ impl World {
             self.ledger.apply(op, now)
         };
         if let (Answer::Applied(_), Some((ledger, revision))) = (&answer, self.ledger.at(now)) {
-            self.discord.goes_by(ledger.max_concurrency, now);
             self.compare_ledger();
             for follower in 0..self.coordinators.len() {
                 let told = Told::Sighted(sighting(&ledger, revision));

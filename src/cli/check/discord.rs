@@ -13,6 +13,8 @@ use super::{
 use crate::config::{Config, Shards};
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// Discord's answer has some two hundred bytes.
+const LONGEST_BODY: usize = 65_536;
 /// Discord's own, between two IDENTIFYs of a bucket.
 const SPACING: Duration = Duration::from_secs(5);
 const TOKEN_HINT: &str = "DISCORD_TOKEN, or discord.token_file; the developer portal shows a bot's token once, under Bot";
@@ -95,20 +97,29 @@ pub(super) async fn look(
 }
 
 async fn ask(api: &str, token: &str) -> Result<Result<GatewayBot, StatusCode>> {
-    let client = reqwest::Client::builder().timeout(LIMIT).build()?;
+    // The token goes to nobody but who is configured.
+    let client = reqwest::Client::builder()
+        .timeout(LIMIT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
     let mut authorization = HeaderValue::try_from(format!("Bot {token}"))?;
     authorization.set_sensitive(true);
     let request = client
         .get(format!("{api}/gateway/bot"))
         .header("authorization", authorization);
-    let answer = request.send().await?;
+    let mut answer = request.send().await?;
     if !answer.status().is_success() {
         return Ok(Err(answer.status()));
     }
-    let bot = answer
-        .json()
-        .await
-        .context("the answer is not what Discord documents")?;
+    let mut body = Vec::new();
+    while let Some(piece) = answer.chunk().await? {
+        body.extend_from_slice(&piece);
+        let short = body.len() <= LONGEST_BODY;
+        anyhow::ensure!(short, "the answer is longer than {LONGEST_BODY} bytes");
+    }
+    // What is wrong with it is not quoted: it may be anybody's page, and may repeat what it was sent.
+    let bot = serde_json::from_slice(&body)
+        .map_err(|_| anyhow::anyhow!("the answer is not what Discord documents"))?;
     Ok(Ok(bot))
 }
 
@@ -191,4 +202,34 @@ async fn open(url: &str) -> Result<()> {
         answer.status()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, response::Redirect, routing::get};
+
+    use super::*;
+
+    async fn told(router: Router) -> Result<Result<GatewayBot, StatusCode>> {
+        _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let api = format!("http://{}", listener.local_addr()?);
+        tokio::spawn(axum::serve(listener, router).into_future());
+        ask(&api, "hunter2").await
+    }
+
+    #[tokio::test]
+    async fn no_page_is_taken_for_an_answer_and_none_is_read_to_its_end() {
+        let huge = Router::new().route("/gateway/bot", get(async || " ".repeat(1 << 20)));
+        let error = told(huge).await.err().unwrap().to_string();
+        assert!(error.contains("longer than 65536"), "{error}");
+        let echo = Router::new().route("/gateway/bot", get(async || r#"{"url":["hunter2"]}"#));
+        let error = told(echo).await.err().unwrap();
+        assert!(!format!("{error:?} {error:#}").contains("hunter2"));
+        let elsewhere = Router::new()
+            .route("/gateway/bot", get(async || Redirect::to("/login")))
+            .route("/login", get(async || "hello"));
+        let status = told(elsewhere).await.unwrap().err();
+        assert_eq!(status, Some(StatusCode::SEE_OTHER));
+    }
 }

@@ -1,6 +1,10 @@
 //! Where a run keeps its logs, its records and the server's store.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 
@@ -13,9 +17,9 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Creates them; the evidence where it was asked for.
+    /// Creates them; the evidence where it was asked for. The server creates its own.
     pub(super) fn create(evidence: Option<&Path>) -> Result<Self> {
-        let scratch = std::env::temp_dir().join(format!("shardfleet-demo-{}", std::process::id()));
+        let scratch = scratch()?;
         let evidence_at = match evidence {
             // Children run elsewhere: only a whole path means the same to them.
             Some(path) => std::path::absolute(path)?,
@@ -27,10 +31,9 @@ impl Folder {
             asked: evidence.is_some(),
             kept: false,
         };
-        for path in [folder.store(), folder.logs()] {
-            std::fs::create_dir_all(&path)
-                .with_context(|| format!("cannot create {}", path.display()))?;
-        }
+        let logs = folder.logs();
+        std::fs::create_dir_all(&logs)
+            .with_context(|| format!("cannot create {}", logs.display()))?;
         Ok(folder)
     }
 
@@ -58,6 +61,18 @@ impl Folder {
     pub(super) fn stays(&self) -> bool {
         self.asked || self.kept
     }
+}
+
+/// A folder that was not there and that no other user of this machine can enter: all of them may write
+/// beside it.
+fn scratch() -> Result<PathBuf> {
+    let (process, nonce) = (std::process::id(), rand::random::<u32>());
+    let path = std::env::temp_dir().join(format!("shardfleet-demo-{process}-{nonce:08x}"));
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&path)
+        .with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(path)
 }
 
 impl Drop for Folder {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     broker::{Broker, server::Server},
-    clock, config,
+    clock,
     roster::Roster,
     subject::Names,
     wire::status::Status,
@@ -51,11 +51,8 @@ impl Stage {
         let mut crew = Crew::new(&folder.logs())?;
         let simulator = simulator(&mut crew, options).await?;
         let server = Server::start(&folder.store()).await?;
-        let nats = config::Nats {
-            url: server.url.clone(),
-            ..config::Nats::default()
-        };
-        let broker = Broker::connect(&nats, Names::new("discord"), "shardfleet demo").await?;
+        let broker =
+            Broker::connect(&server.nats(), Names::new("discord"), "shardfleet demo").await?;
         broker.ready(START_LIMIT).await?;
         let gathering = CancellationToken::new();
         let roster = Roster::gather(&broker, gathering.clone()).await?;
@@ -88,7 +85,6 @@ impl Stage {
         let page = free_address()?;
         let variables = [
             ("DISCORD_TOKEN", "simulated".to_owned()),
-            ("NATS_URL", self.server.url.clone()),
             (
                 "SHARDFLEET_DISCORD__API",
                 format!("{}/api/v10", self.simulator.url),
@@ -103,6 +99,16 @@ impl Stage {
             ("SHARDFLEET_WEB__LISTEN", page.clone()),
             ("SHARDFLEET_LOG__FORMAT", "text".to_owned()),
         ];
+        // The way into NATS: its password is in a file, not in a variable.
+        let keys = self.server.keys();
+        let ways = keys.map(|(key, value)| {
+            let key = key.replace('.', "__").to_uppercase();
+            (format!("SHARDFLEET_{key}"), value)
+        });
+        let ways = ways
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.clone()));
+        let variables: Vec<_> = variables.into_iter().chain(ways).collect();
         self.crew.start(name, &[role.to_owned()], &variables)?;
         self.pages
             .push((name.to_owned(), format!("http://{page}/")));
@@ -166,16 +172,18 @@ impl Stage {
     }
 
     /// Where everything is reached.
-    pub(super) fn places(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(super) fn places(&self) -> impl Iterator<Item = (&str, String)> {
+        let login = self.server.url_file().display().to_string();
         [
-            ("nats", self.server.url.as_str()),
-            ("simulator", self.simulator.url.as_str()),
+            ("nats", self.server.url.clone()),
+            ("nats login", format!("NATS_URL=$(cat '{login}')")),
+            ("simulator", self.simulator.url.clone()),
         ]
         .into_iter()
         .chain(
             self.pages
                 .iter()
-                .map(|(name, page)| (name.as_str(), page.as_str())),
+                .map(|(name, page)| (name.as_str(), page.clone())),
         )
     }
 

@@ -68,6 +68,8 @@ enum Served {
     Granted(u64),
     /// Fired, withdrawn or replaced.
     Done,
+    /// Fired, and Discord refused it.
+    Refused,
 }
 
 impl<H> Waiting<H> {
@@ -85,7 +87,7 @@ impl<H> Waiting<H> {
     /// Takes a request, or another repetition of it.
     pub(super) fn ask(&mut self, ask: &Ask, reply_to: H, now: Boottime) -> Asked {
         let again = match self.served.get(ask.nonce.as_str()) {
-            Some(Served::Done) => return Asked::Ignored,
+            Some(Served::Done | Served::Refused) => return Asked::Ignored,
             Some(Served::Granted(counter)) if ask.counter <= *counter => return Asked::Ignored,
             Some(Served::Granted(_)) => true,
             None => false,
@@ -138,7 +140,7 @@ impl<H> Waiting<H> {
 
     /// Back into the place that it was served from, unless nobody waits under its nonce any more.
     pub(super) fn restore(&mut self, mut entry: Entry<H>) {
-        if let Some(Served::Done) = self.served.get(&entry.nonce) {
+        if let Some(Served::Done | Served::Refused) = self.served.get(&entry.nonce) {
             return;
         }
         self.served.remove(&entry.nonce);
@@ -171,10 +173,22 @@ impl<H> Waiting<H> {
     /// Nobody waits under this nonce any more. True if that was news.
     pub(super) fn done(&mut self, nonce: &str, now: Boottime) -> bool {
         let known = self.take(nonce).is_some() || self.served.contains_key(nonce);
-        if known {
+        let refused = matches!(self.served.get(nonce), Some(Served::Refused));
+        if known && !refused {
             self.remember(nonce.into(), Served::Done, now);
         }
         known
+    }
+
+    /// Discord refused its IDENTIFY. True if it was served, and that was news.
+    pub(super) fn refused(&mut self, nonce: &str) -> bool {
+        match self.served.get_mut(nonce) {
+            Some(served @ (Served::Granted(_) | Served::Done)) => {
+                *served = Served::Refused;
+                true
+            }
+            Some(Served::Refused) | None => false,
+        }
     }
 
     /// Forgets who has not asked for a while, and nonces served long ago.

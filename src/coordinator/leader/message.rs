@@ -1,5 +1,7 @@
 //! pure. What the leader is told, and what it wants done.
 
+use std::time::Duration;
+
 use super::super::budget::Answer;
 use crate::{
     lease::Held,
@@ -22,8 +24,8 @@ pub enum Input<H> {
     Request(Request, H),
     /// Discord answered [`Effect::AskLimits`].
     Limits(Answer),
-    /// Discord did not answer it.
-    NoLimits,
+    /// Discord did not answer it, and wants to be left alone for so long, if it said so.
+    NoLimits(Option<Duration>),
     /// How many shards the fleet has.
     Shards(u32),
     /// Whether the fleet is halted.
@@ -78,6 +80,13 @@ pub enum Effect<H> {
     Announce,
     /// So many grants have left.
     Granted(u32),
+    /// Discord refused an IDENTIFY; `holds`: from now on grants wait for its limits.
+    Refused {
+        /// Whose.
+        shard: u32,
+        /// It is the first since the limits were read.
+        holds: bool,
+    },
     /// Settled: the lease may be released.
     Drained,
 }

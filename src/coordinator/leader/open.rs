@@ -39,7 +39,7 @@ impl<H: Clone> Leader<H> {
         self.writes = before.writes;
         self.shards = before.shards;
         self.halted = before.halted;
-        self.limits.asking = before.limits.asking;
+        self.limits = before.limits.kept();
         self.slowdown = before.slowdown;
     }
 

@@ -1,6 +1,6 @@
 //! pure. What shards and operators say.
 
-use super::{super::buckets::Asked, Effect, Leader, Stage};
+use super::{super::buckets::Asked, Effect, Leader, Stage, limits::Pace};
 use crate::{
     clock::Boottime,
     wire::{
@@ -23,7 +23,12 @@ impl<H: Clone> Leader<H> {
         }
         match request {
             Request::Ask(ask) => self.on_ask(&ask, reply_to, now, out),
-            Request::Confirm(confirm) => self.buckets.confirm(confirm.shard, &confirm.nonce, now),
+            Request::Confirm(confirm) => {
+                self.buckets.confirm(confirm.shard, &confirm.nonce, now);
+                if confirm.refused {
+                    self.on_refused(confirm.shard, &confirm.nonce, now, out);
+                }
+            }
             Request::Withdraw(withdraw) => self.buckets.withdraw(&withdraw.nonce, now),
             Request::ReleaseReserve(release) => self.on_release(&release, reply_to, out),
         }
@@ -100,6 +105,8 @@ impl<H: Clone> Leader<H> {
             WaitReason::Budget
         } else if self.slowdown.ready(shard) > now || self.slowdown.limit(shards, now) == 0 {
             WaitReason::SlowedDown
+        } else if self.limits.pace(now) != Pace::Full {
+            WaitReason::Limits
         } else {
             WaitReason::Spacing
         }

@@ -1,5 +1,8 @@
+mod limits;
+
 use super::*;
 use crate::{
+    coordinator::budget::Answer,
     fleet::Epoch,
     wire::{
         VERSION,
@@ -14,6 +17,11 @@ struct Desk {
     stored: Option<(Ledger, u64)>,
     revisions: u64,
     remaining: u32,
+    max_concurrency: u32,
+    /// None: Discord answers. Else it does not, and wants so long a pause; zero: it does not say.
+    unread: Option<Duration>,
+    /// Questions put to Discord.
+    asked: u32,
 }
 
 impl Desk {
@@ -29,6 +37,9 @@ impl Desk {
             stored: None,
             revisions: 0,
             remaining: 1_000,
+            max_concurrency: 16,
+            unread: None,
+            asked: 0,
         }
     }
 
@@ -63,7 +74,15 @@ impl Desk {
             let input = match effect {
                 Effect::Read => Input::Read(Ok(self.stored.clone())),
                 Effect::Write(ledger, over) => Input::Wrote(self.store(*ledger, over)),
-                Effect::AskLimits => Input::Limits(self.answer()),
+                Effect::AskLimits => {
+                    self.asked += 1;
+                    match self.unread {
+                        None => Input::Limits(self.answer()),
+                        Some(pause) => {
+                            Input::NoLimits(Some(pause).filter(|pause| !pause.is_zero()))
+                        }
+                    }
+                }
                 other => {
                     out.push(other);
                     continue;
@@ -90,7 +109,7 @@ impl Desk {
             remaining: self.remaining,
             reset_after: Duration::from_secs(3_600),
             reset_at_ms: 1,
-            max_concurrency: 16,
+            max_concurrency: self.max_concurrency,
             shards: 64,
         }
     }
@@ -477,6 +496,7 @@ fn a_planned_end_tells_the_next_leader_what_was_confirmed() {
         v: VERSION,
         shard: 0,
         nonce: "n0".into(),
+        refused: false,
     };
     desk.apply(Input::Request(Request::Confirm(confirm), 0));
     desk.now = desk.now.plus(Duration::from_secs(1));

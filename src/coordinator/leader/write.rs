@@ -58,6 +58,9 @@ impl<H: Clone> Leader<H> {
     pub(super) fn write(&mut self, picks: Vec<Pick<H>>, now: Boottime, out: &mut Vec<Effect<H>>) {
         let grants = u32::try_from(picks.len()).unwrap_or(u32::MAX);
         self.budget.spend(grants, now);
+        if grants > 0 && self.buckets.waiting() > 0 {
+            self.limits.fetch_ahead();
+        }
         self.writes += 1;
         let epoch = self.held.map_or(0, |held| held.epoch.0);
         let (released, release_nonce) = self.budget.released();
@@ -161,10 +164,12 @@ impl<H: Clone> Leader<H> {
         if self.stage == Stage::Opening {
             self.opened(now, out);
         }
+        let doubted = self.limits.doubted_since(writing.at);
         let mut left = 0;
         for pick in writing.picks {
-            if !pick.is_fresh(now) {
-                // Its asker would refuse it: the bucket is free for one that can use it.
+            if doubted || !self.buckets.stands(&pick) || !pick.is_fresh(now) {
+                // It rests on limits that are no more; or its asker would refuse it, and the bucket is
+                // free for one that can use it.
                 self.budget.refund(writing.at);
                 self.buckets.put_back(pick);
                 continue;
@@ -207,18 +212,15 @@ impl<H: Clone> Leader<H> {
         } else {
             0
         };
+        let limit = self.within_limits(limit, now);
         let slowdown = &self.slowdown;
         self.buckets.pick(limit, |shard| slowdown.ready(shard), now)
     }
 
-    /// True once everything is known that a grant depends on. Where Discord does not answer a new
-    /// leader, what its predecessor heard stands.
+    /// True once everything is known that a grant depends on, but for how far Discord's last answer is
+    /// trusted. Where Discord does not answer a new leader, it knows what its predecessor heard.
     pub(super) fn may_grant(&self) -> bool {
-        let limits = self.limits.answer.is_some() || self.limits.failures > 0;
-        self.halted == Some(false)
-            && self.shards.is_some()
-            && limits
-            && self.ledger.max_concurrency > 0
+        self.halted == Some(false) && self.shards.is_some() && self.ledger.max_concurrency > 0
     }
 }
 
