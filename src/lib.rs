@@ -17,6 +17,7 @@ pub mod roster;
 pub mod shutdown;
 pub mod sim;
 pub mod subject;
+pub mod supervise;
 pub mod telemetry;
 pub mod web;
 pub mod wire;

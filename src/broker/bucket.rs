@@ -172,10 +172,16 @@ impl Bucket {
             .watch_with_history(pattern)
             .await
             .map_err(unknown)?;
+        // The library panics where a watch is polled after an error: the first one ends it for good. It looks
+        // after a lost connection by itself, so that an error means the end of the client.
+        let watch = watch.take_while(|entry| {
+            if let Err(error) = entry {
+                tracing::debug!("a watch has ended: {error}");
+            }
+            std::future::ready(entry.is_ok())
+        });
         Ok(Box::pin(watch.filter_map(|entry| async move {
-            let entry = entry
-                .inspect_err(|error| tracing::warn!("a watch stumbled: {error}"))
-                .ok()?;
+            let entry = entry.ok()?;
             let value = (entry.operation == kv::Operation::Put).then_some(Entry {
                 value: entry.value,
                 revision: entry.revision,
