@@ -34,9 +34,10 @@ use crate::{
     broker::{Broker, bucket::Bucket},
     clock::{self, Boottime},
     config::Config,
-    lease::{Keeper, Owner},
+    lease::{self, Keeper, Owner},
     roster::Board,
     subject::COORDINATOR_LEASE,
+    supervise::{self, Failure},
     wire::{self, identify::Leader as Announcement},
 };
 
@@ -67,27 +68,26 @@ pub async fn run(
     let leads = open.subscribe();
     let answers = Answers::new(broker.client.clone());
 
-    tasks.spawn(ledger::keep(state.clone(), todo, events.clone()));
-    tasks.spawn(service::hear(
-        broker.clone(),
-        opened,
-        requests,
-        answers.clone(),
-    ));
-    tasks.spawn(ask_discord(
+    let spawn = Spawn(&tasks, &ended);
+    spawn.vital("ledger", ledger::keep(state.clone(), todo, events.clone()));
+    let hearing = service::hear(broker.clone(), opened, requests, answers.clone());
+    spawn.vital("identify-requests", hearing);
+    let asking = ask_discord(
         discord,
         Arc::clone(&config),
         state.clone(),
         asked,
         events.clone(),
-    ));
-    tasks.spawn(unheld::count(broker.clone(), leads, ended.clone()));
+    );
+    spawn.vital("discord-limits", asking);
+    let counting = unheld::count(broker.clone(), leads, ended.clone());
+    spawn.vital("unheld", counting);
     let token = config.discord.token.fingerprint();
-    news::watch(&tasks, &state, &events, &ended, &token);
+    news::watch(&spawn, &state, &events, &token);
     if let Some(address) = config.coordinator.http.0 {
         let front = compat::Front::new(broker.clone(), board.process());
         let listening = compat::listen(address, front, ended.clone()).await?;
-        tasks.spawn(listening);
+        spawn.vital("gateway-queue", listening);
     }
 
     let keeper = Keeper::campaign(
@@ -115,13 +115,28 @@ pub async fn run(
         shown: Boottime::default(),
         settled: false,
         announced: false,
+        ended: ended.clone(),
     };
-    desk.run(keeper, heard, requested, shutdown).await;
+    // Where it panics its lease is given up by the keeper that it dropped.
+    let led = supervise::caught("leader", desk.run(keeper, heard, requested, shutdown)).await;
+    let led = led.and_then(|led| led);
+    if let Err(failure) = &led {
+        supervise::report(*failure);
+    }
     ended.cancel();
     tasks.close();
     // What still waits for NATS or Discord ends with its own time limit; nobody needs its answer.
     _ = tokio::time::timeout(LAST_WORD, tasks.wait()).await;
-    Ok(())
+    Ok(led?)
+}
+
+/// Begins the tasks of the role, which run until it ends: that of one before is the process's.
+struct Spawn<'a>(&'a TaskTracker, &'a CancellationToken);
+
+impl Spawn<'_> {
+    fn vital(&self, task: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(supervise::watched(task, self.1, future));
+    }
 }
 
 /// The loop: one input at a time.
@@ -136,6 +151,8 @@ struct Desk {
     shown: Boottime,
     settled: bool,
     announced: bool,
+    /// Cancelled before anything ends that others of the role wait for.
+    ended: CancellationToken,
 }
 
 impl Desk {
@@ -145,7 +162,8 @@ impl Desk {
         mut events: mpsc::Receiver<Input<ReplyTo>>,
         mut requests: mpsc::Receiver<Input<ReplyTo>>,
         shutdown: CancellationToken,
-    ) {
+    ) -> Result<(), Failure> {
+        let mut outcome = Ok(());
         let mut held = keeper.held();
         held.mark_changed();
         let mut draining = None;
@@ -164,7 +182,11 @@ impl Desk {
                 }
                 changed = held.changed() => match changed {
                     Ok(()) => Input::Held(*held.borrow_and_update()),
-                    Err(_) => break,
+                    // It campaigns as long as it is there.
+                    Err(_) => {
+                        outcome = Err(Failure::panicked(lease::TASK));
+                        break;
+                    }
                 },
                 Some(event) = events.recv() => event,
                 () = tokio::time::sleep(nap.min(until)) => Input::Tick,
@@ -172,8 +194,10 @@ impl Desk {
             };
             self.take(input);
         }
+        self.ended.cancel();
         self.open.send_replace(false);
         keeper.release().await;
+        outcome
     }
 
     fn take(&mut self, input: Input<ReplyTo>) {

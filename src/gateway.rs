@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod assign;
+pub mod broken;
 pub mod buffer;
 pub mod claims;
 pub mod command;
@@ -43,6 +44,7 @@ use crate::{
     clock,
     config::Config,
     roster::{Board, Roster},
+    supervise,
 };
 
 /// Runs groups until `shutdown`, then hands them over.
@@ -105,13 +107,20 @@ pub async fn run(
         leases,
         topology,
         shared,
-        lanes,
+        lanes: &lanes,
         roster,
         asked,
     };
-    let ended = supervisor.run(heard, halts, shutdown).await;
+    // Where it panics its claims are dropped, and every group is handed over all the same.
+    let ended = supervise::caught("supervisor", supervisor.run(heard, halts, shutdown)).await;
+    if let Err(failure) = &ended {
+        supervise::report(*failure);
+    }
+    for lane in lanes {
+        lane.join().await;
+    }
     gathering.cancel();
-    ended
+    ended?
 }
 
 /// twilight's configuration, built once so that every shard shares its TLS.

@@ -106,14 +106,23 @@ pub fn vital(
     until: &CancellationToken,
     future: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<()> {
+    tokio::spawn(watched(task, until, future))
+}
+
+/// The same, for whoever spawns it.
+pub fn watched<F: Future<Output = ()> + Send + 'static>(
+    task: &'static str,
+    until: &CancellationToken,
+    future: F,
+) -> impl Future<Output = ()> + Send + use<F> {
     let until = until.clone();
-    tokio::spawn(async move {
+    async move {
         match caught(task, future).await {
             _ if until.is_cancelled() || OVER.load(Ordering::Relaxed) => {}
             Ok(()) => report(Failure::ended(task)),
             Err(failure) => report(failure),
         }
-    })
+    }
 }
 
 /// Spawns a task of the process that may end when it is done: its panic is the process's end.

@@ -1,9 +1,9 @@
 //! Tells the leader of the keys of the state bucket that it depends on.
 
 use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    Spawn,
     leader::{Input, Sighting},
     service::ReplyTo,
 };
@@ -19,20 +19,25 @@ use crate::{
 
 /// Tells the loop of the keys that it does not write itself, and of the ledger.
 pub(super) fn watch(
-    tasks: &TaskTracker,
+    spawn: &Spawn<'_>,
     state: &Bucket,
     events: &mpsc::Sender<Input<ReplyTo>>,
-    ended: &CancellationToken,
     token: &str,
 ) {
-    for key in [LEDGER, HALT, TOPOLOGY] {
+    let keys = [
+        ("ledger-watch", LEDGER),
+        ("halt-watch", HALT),
+        ("topology-watch", TOPOLOGY),
+    ];
+    for (task, key) in keys {
         let (events, token) = (events.clone(), token.to_owned());
         let tell = async move |entry| {
             if let Some(input) = news(key, entry, &token) {
                 _ = events.send(input).await;
             }
         };
-        tasks.spawn(super::watch::watch(state.clone(), key, ended.clone(), tell));
+        let ended = spawn.1.clone();
+        spawn.vital(task, super::watch::watch(state.clone(), key, ended, tell));
     }
 }
 
