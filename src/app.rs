@@ -183,7 +183,8 @@ impl Process {
             "this process cannot go on: {failure}. It hands over what it holds and ends with 1; whoever \
              supervises it starts it anew"
         );
-        self.live.failed(&format!("this process cannot go on: {failure}"));
+        self.live
+            .failed(&format!("this process cannot go on: {failure}"));
         self.shutdown.cancel();
         // A probe that comes every so often sees it too.
         let (handed_over, ()) = tokio::join!(work, tokio::time::sleep(FAILURE_SHOWN));

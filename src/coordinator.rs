@@ -163,6 +163,8 @@ impl Desk {
         mut requests: mpsc::Receiver<Input<ReplyTo>>,
         shutdown: CancellationToken,
     ) -> Result<(), Failure> {
+        // However this ends: the tasks that lose their way here ended because they should.
+        let _first = self.ended.clone().drop_guard();
         let mut outcome = Ok(());
         let mut held = keeper.held();
         held.mark_changed();
@@ -194,7 +196,6 @@ impl Desk {
             };
             self.take(input);
         }
-        self.ended.cancel();
         self.open.send_replace(false);
         keeper.release().await;
         outcome

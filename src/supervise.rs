@@ -192,7 +192,9 @@ mod tests {
         asked.cancel();
         vital("asked", &asked, async {}).await.unwrap();
         vital("unasked", &until, async {}).await.unwrap();
-        helper("later", async { panic!("a test's own") }).await.unwrap();
+        helper("later", async { panic!("a test's own") })
+            .await
+            .unwrap();
         let failure = failed().await;
         assert_eq!((failure.task, failure.panicked), ("unasked", false));
     }

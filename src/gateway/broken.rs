@@ -32,9 +32,7 @@ impl Broken {
             times: 0,
             until: now,
         });
-        let pause = FIRST
-            .saturating_mul(1 << left.times.min(16))
-            .min(LONGEST);
+        let pause = FIRST.saturating_mul(1 << left.times.min(16)).min(LONGEST);
         left.times += 1;
         left.until = now + pause;
         pause

@@ -242,11 +242,7 @@ impl Stay {
         }
     }
 
-    async fn run_shard(
-        &self,
-        id: ShardId,
-        stop: CancellationToken,
-    ) -> Result<shard::End, Failure> {
+    async fn run_shard(&self, id: ShardId, stop: CancellationToken) -> Result<shard::End, Failure> {
         let mut pause = pause();
         let mut behind = false;
         loop {

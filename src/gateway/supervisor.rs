@@ -159,7 +159,10 @@ impl Supervisor<'_> {
                 supervise::report(*failure);
                 // Nothing runs there any more, and nobody else can say so to whoever waits for these.
                 for (generation, group, epoch) in work.claims.held_on(*lane) {
-                    let (key, me) = (subject::group_lease(generation, group), self.board.process());
+                    let (key, me) = (
+                        subject::group_lease(generation, group),
+                        self.board.process(),
+                    );
                     lease::give_up_of(&self.leases, &key, &me, epoch).await;
                 }
             }

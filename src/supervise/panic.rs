@@ -47,7 +47,11 @@ fn plain(message: &str) -> String {
     while let Some(at) = rest.find(['`', '"', '[']) {
         text.push_str(&rest[..at]);
         let open = &rest[at..=at];
-        let close = if open == "[" { ']' } else { rest[at..].chars().next().unwrap_or('`') };
+        let close = if open == "[" {
+            ']'
+        } else {
+            rest[at..].chars().next().unwrap_or('`')
+        };
         let inner = &rest[at + 1..];
         // An escaped quote does not end what it stands in.
         let mut escaped = false;
@@ -61,12 +65,19 @@ fn plain(message: &str) -> String {
             None => (inner, ""),
         };
         text.push_str(open);
-        text.push_str(if PLAIN.contains(&quoted) { quoted } else { "…" });
+        text.push_str(if PLAIN.contains(&quoted) {
+            quoted
+        } else {
+            "…"
+        });
         text.push(close);
         rest = after;
     }
     text.push_str(rest);
-    text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST)
+        .collect()
 }
 
 #[cfg(test)]
@@ -76,13 +87,22 @@ mod tests {
     #[test]
     fn what_panics_over_a_payload_does_not_show_it() {
         let shown = [
-            ("index out of bounds: the len is 3 but the index is 7", "index out of bounds: the len is 3 but the index is 7"),
-            ("called `Option::unwrap()` on a `None` value", "called `Option::unwrap()` on a `None` value"),
+            (
+                "index out of bounds: the len is 3 but the index is 7",
+                "index out of bounds: the len is 3 but the index is 7",
+            ),
+            (
+                "called `Option::unwrap()` on a `None` value",
+                "called `Option::unwrap()` on a `None` value",
+            ),
             (
                 r#"called `Result::unwrap()` on an `Err` value: Bad("hunter \" 2", [104, 117])"#,
                 r#"called `Result::unwrap()` on an `Err` value: Bad("…", […])"#,
             ),
-            ("byte index 1 is not a char boundary; it is inside 'é' of `\u{e9}hunter2", "byte index 1 is not a char boundary; it is inside 'é' of `…`"),
+            (
+                "byte index 1 is not a char boundary; it is inside 'é' of `\u{e9}hunter2",
+                "byte index 1 is not a char boundary; it is inside 'é' of `…`",
+            ),
             ("a\r\nb", "ab"),
         ];
         for (message, wanted) in shown {

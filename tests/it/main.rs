@@ -21,6 +21,7 @@ mod memory;
 mod operator;
 mod outage;
 mod oversize;
+mod panics;
 mod permissions;
 mod process;
 mod publisher;

@@ -55,14 +55,15 @@ impl Open {
             let (end, last) = shard.await;
             // The queue's sender went with the shard: the publisher stores what is left and ends.
             let outcome = publisher.await;
-            if let (shard::End::Stopped, Ok(forward::End::Flushed), Some(session)) =
-                (end, &outcome, last)
+            // The keeper hears of READYs from a batch that a broken publisher has not left: not waited for.
+            let outcome = outcome.map_err(|error| Failure::of(PUBLISHER, &Err::<(), _>(error)))?;
+            if let (shard::End::Stopped, forward::End::Flushed, Some(session)) =
+                (end, outcome, last)
             {
                 _ = points.send(session);
             }
             drop(points);
             let kept = keeper.await;
-            let outcome = outcome.map_err(|error| Failure::of(PUBLISHER, &Err::<(), _>(error)))?;
             kept.map_err(|error| Failure::of(KEEPER, &Err::<(), _>(error)))?;
             Ok(match outcome {
                 forward::End::Flushed => end,

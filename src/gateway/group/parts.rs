@@ -1,9 +1,6 @@
 //! What a group leans on besides its shards: who keeps its lease, and who tends its batches.
 
-use tokio::{
-    sync::watch,
-    task::JoinError,
-};
+use tokio::{sync::watch, task::JoinError};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{End, SHARD};
