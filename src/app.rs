@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::nats::OwnNats;
 use crate::{
+    bot::{self, BotId},
     broker::{self, Broker},
     config::{self, Config, Fault, Faults},
     coordinator, gateway,
@@ -203,11 +204,15 @@ impl Process {
             config.nats.url.clone_from(&server.server.url);
         }
         let name = self.board.process();
-        let reached = nats::reach(&config, &name);
-        let Some(broker) = self.shutdown.run_until_cancelled(reached).await else {
+        let reached = async {
+            let bot = async { Ok(bot::learn(&config.discord).await?) };
+            // Whoever has the wrong token need not wait for NATS to hear of it.
+            tokio::try_join!(nats::reach(&config, &name), bot)
+        };
+        let Some(reached) = self.shutdown.run_until_cancelled(reached).await else {
             return Ok(());
         };
-        let broker = broker?;
+        let (broker, bot) = reached?;
         let roster = Roster::gather(&broker, self.closed.clone()).await?;
         self.page.open(broker.clone(), roster, self.closed.clone());
         self.ready.reached_nats();
@@ -225,7 +230,7 @@ impl Process {
             "{name} runs {VERSION} as {:?}", plan.roles);
         let limit = config.process.drain.0;
         let connection = broker.client.clone();
-        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker));
+        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker, bot));
         let roles = async {
             match own {
                 // Without its server nothing here can go on; whoever supervises it starts both anew.
@@ -246,7 +251,13 @@ impl Process {
     }
 
     /// Runs the roles; the end of one, for whatever reason, is the end of the other.
-    async fn roles(&self, roles: Roles, config: Arc<Config>, broker: Broker) -> Result<()> {
+    async fn roles(
+        &self,
+        roles: Roles,
+        config: Arc<Config>,
+        broker: Broker,
+        bot: Option<BotId>,
+    ) -> Result<()> {
         let parts = || {
             let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
             (config.clone(), broker.clone(), board, shutdown)
@@ -257,7 +268,7 @@ impl Process {
             }
             let _ends = self.shutdown.clone().drop_guard();
             let (config, broker, board, shutdown) = parts();
-            Box::pin(gateway::run(config, broker, board, shutdown)).await
+            Box::pin(gateway::run(config, broker, bot, board, shutdown)).await
         };
         let coordinator = async {
             if roles == Roles::Gateway {
@@ -265,7 +276,7 @@ impl Process {
             }
             let _ends = self.shutdown.clone().drop_guard();
             let (config, broker, board, shutdown) = parts();
-            Box::pin(coordinator::run(config, broker, board, shutdown)).await
+            Box::pin(coordinator::run(config, broker, bot, board, shutdown)).await
         };
         let (gateway, coordinator) = tokio::join!(gateway, coordinator);
         gateway.and(coordinator)

@@ -28,9 +28,11 @@ use self::{
     leader::{Effect, Input, Leader, Options, Unreadable, Written},
     ledger::Job,
     limits::{Discord, LimitsError},
+    news::Outsider,
     service::{Answers, ReplyTo},
 };
 use crate::{
+    bot::BotId,
     broker::{Broker, bucket::Bucket},
     clock::{self, Boottime},
     config::Config,
@@ -44,16 +46,24 @@ use crate::{
 /// Runs the role until `shutdown`, then settles the ledger and gives the lease back.
 ///
 /// # Errors
-/// Where it cannot start: an unusable token, no buckets, an address in use.
+/// Where it cannot start: an unusable token, no buckets, an address in use; [`crate::bot::Other`] where the
+/// fleet is another bot's.
 pub async fn run(
     config: Arc<Config>,
     broker: Broker,
+    bot: Option<BotId>,
     board: Board,
     shutdown: CancellationToken,
 ) -> Result<()> {
     let state = Bucket::open(&broker, &broker.names.state_bucket())
         .await
         .context("cannot open the state bucket")?;
+    // Before it campaigns; afterwards whenever the topology changes.
+    let same = shutdown.run_until_cancelled(topology::is_of(&state, bot));
+    match same.await {
+        Some(same) => same?,
+        None => return Ok(()),
+    }
     let leases = Bucket::open(&broker, &broker.names.lease_bucket())
         .await
         .context("cannot open the lease bucket")?;
@@ -75,6 +85,7 @@ pub async fn run(
     let asking = ask_discord(
         discord,
         Arc::clone(&config),
+        bot,
         state.clone(),
         asked,
         events.clone(),
@@ -83,7 +94,9 @@ pub async fn run(
     let counting = unheld::count(broker.clone(), leads, ended.clone());
     spawn.vital("unheld", counting);
     let token = config.discord.token.fingerprint();
-    news::watch(&spawn, &state, &events, &token);
+    let leave = shutdown.child_token();
+    let (outsider, found) = Outsider::new(bot, leave.clone());
+    news::watch(&spawn, &state, &events, &token, &outsider);
     if let Some(address) = config.coordinator.http.0 {
         let front = compat::Front::new(broker.clone(), board.process());
         let listening = compat::listen(address, front, ended.clone()).await?;
@@ -118,7 +131,7 @@ pub async fn run(
         ended: ended.clone(),
     };
     // Where it panics its lease is given up by the keeper that it dropped.
-    let led = supervise::caught("leader", desk.run(keeper, heard, requested, shutdown)).await;
+    let led = supervise::caught("leader", desk.run(keeper, heard, requested, leave)).await;
     let led = led.and_then(|led| led);
     if let Err(failure) = &led {
         supervise::report(*failure);
@@ -127,7 +140,11 @@ pub async fn run(
     tasks.close();
     // What still waits for NATS or Discord ends with its own time limit; nobody needs its answer.
     _ = tokio::time::timeout(LAST_WORD, tasks.wait()).await;
-    Ok(led?)
+    led?;
+    match found.get() {
+        Some(other) => Err((*other).into()),
+        None => Ok(()),
+    }
 }
 
 /// Begins the tasks of the role, which run until it ends: that of one before is the process's.
@@ -266,6 +283,7 @@ impl Desk {
 async fn ask_discord(
     discord: Discord,
     config: Arc<Config>,
+    bot: Option<BotId>,
     state: Bucket,
     mut questions: mpsc::Receiver<()>,
     answers: mpsc::Sender<Input<ReplyTo>>,
@@ -276,7 +294,7 @@ async fn ask_discord(
         tokio::select! {
             question = questions.recv() => if question.is_none() { return },
             () = tokio::time::sleep(SEED_AGAIN), if !seeded => {
-                seeded = topology::seed(&state, &config.fleet, recommended).await;
+                seeded = topology::seed(&state, &config.fleet, recommended, bot).await;
                 continue;
             }
         }
@@ -287,7 +305,7 @@ async fn ask_discord(
             let shards = answer.shards;
             tracing::info!(shards, "Discord recommends {shards} shards");
         }
-        seeded = topology::seed(&state, &config.fleet, recommended).await;
+        seeded = topology::seed(&state, &config.fleet, recommended, bot).await;
         let input = match answer {
             Ok(answer) => Input::Limits(answer),
             Err(error) => {

@@ -40,6 +40,7 @@ use self::{
     supervisor::Supervisor,
 };
 use crate::{
+    bot::{self, BotId},
     broker::{Broker, bucket::Bucket, provision},
     clock,
     config::Config,
@@ -50,11 +51,13 @@ use crate::{
 /// Runs groups until `shutdown`, then hands them over.
 ///
 /// # Errors
-/// [`crate::wire::topology::Halted`] where Discord refuses the bot for good; else what could not be
+/// [`crate::wire::topology::Halted`] where Discord refuses the bot for good, [`bot::Refused`] where it refuses
+/// this process's token alone, [`bot::Other`] where the fleet is another bot's; else what could not be
 /// reached or set up.
 pub async fn run(
     config: Arc<Config>,
     broker: Broker,
+    bot: Option<BotId>,
     board: Board,
     shutdown: CancellationToken,
 ) -> Result<()> {
@@ -65,6 +68,7 @@ pub async fn run(
     let Some(topology) = topology::follow(&state, &config, &shutdown).await? else {
         return Ok(());
     };
+    bot::check(bot, &topology.borrow())?;
     let layout = topology.borrow().layout;
     let streams = async || provision::streams(&broker, &config.stream, &layout).await;
     let provided = provision::until_answered(clock::now() + STREAMS_LIMIT, streams);
@@ -102,6 +106,7 @@ pub async fn run(
     drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;
     let supervisor = Supervisor {
         config,
+        bot,
         board,
         state,
         leases,

@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod app;
 pub mod audit;
 pub mod backoff;
+pub mod bot;
 pub mod broker;
 pub mod cli;
 pub mod clock;

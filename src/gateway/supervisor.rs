@@ -22,10 +22,11 @@ use super::{
     metrics as table,
 };
 use crate::{
+    bot::{self, BotId},
     broker::bucket::Bucket,
     clock,
     config::{Assignment, Config},
-    fleet::Layout,
+    fleet::{Layout, ShardId},
     lease,
     roster::{Board, Roster},
     subject,
@@ -43,6 +44,8 @@ const SETTLE: Duration = Duration::from_millis(1500);
 pub struct Supervisor<'a> {
     /// The whole configuration.
     pub config: Arc<Config>,
+    /// Which bot this process is, where that is known.
+    pub bot: Option<BotId>,
     /// Where it says how it is.
     pub board: Board,
     /// The bucket of state.
@@ -86,6 +89,7 @@ impl Supervisor<'_> {
         };
         let mut ended = Ok(());
         let mut moves = self.roster.moves();
+        let mut topology = self.topology.clone();
         let settled = clock::now() + SETTLE;
         let mut look_at = settled;
         self.show(&work);
@@ -100,10 +104,8 @@ impl Supervisor<'_> {
                 Some(halt) = halts.next() => { ended = Err(Halted(halt).into()); break }
                 Some(report) = reports.recv() => {
                     if let Some((shard, code)) = claims::fatal(&report) {
-                        let (token, process) = (&self.config.discord.token, self.board.process());
-                        let halt = halt::write(&self.state, token, &process, shard, code).await;
-                        ended = Err(Halted(halt).into());
                         work.claims.apply(&report);
+                        ended = Err(self.refused(shard, code).await);
                         break;
                     }
                     if let Err(failure) = self.heard(&report, &mut work).await {
@@ -124,6 +126,13 @@ impl Supervisor<'_> {
                         self.look(&mut work);
                     }
                 }
+                // It may have been seeded by an older release, which names no bot.
+                Ok(()) = topology.changed() => {
+                    if let Err(other) = bot::check(self.bot, &topology.borrow_and_update()) {
+                        ended = Err(other.into());
+                        break;
+                    }
+                }
                 Ok(()) = moves.changed() => {
                     if clock::now() >= settled {
                         self.look(&mut work);
@@ -138,6 +147,22 @@ impl Supervisor<'_> {
         }
         self.hand_over(work, reports).await;
         ended
+    }
+
+    /// Discord closed a shard for good: who has to end for it, the fleet or this process alone.
+    async fn refused(&self, shard: ShardId, code: u16) -> anyhow::Error {
+        let discord = &self.config.discord;
+        let said = match code {
+            4004 => bot::ask(discord).await,
+            _ => bot::Said::Nothing(String::new()),
+        };
+        let fleet = self.topology.borrow().bot().map(BotId);
+        if !halt::concerns_the_fleet(code, &said, self.bot, fleet) {
+            let closed = Some(shard.0);
+            return bot::Refused { closed }.into();
+        }
+        let process = self.board.process();
+        Halted(halt::write(&self.state, &discord.token, &process, shard, code).await).into()
     }
 
     /// A lane's word.

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("shutdown", 1, &["supervise"]),
     ("supervise", 1, &["telemetry"]),
     ("telemetry", 1, &["config"]),
+    ("bot", 2, &[]),
     ("broker", 2, &[]),
     ("identify", 2, &[]),
     ("lease", 2, &["broker"]),

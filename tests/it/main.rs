@@ -1,6 +1,7 @@
 //! The whole, from outside: real processes, real nats-servers, real signals.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bot;
 mod choice;
 mod cli;
 mod cluster;

@@ -59,6 +59,8 @@ pub(crate) struct Fleet {
     began: Instant,
     /// What processes that start from now on take for the bot's token.
     pub(crate) token: String,
+    /// What else they are told, over everything.
+    pub(crate) variables: Vec<(&'static str, String)>,
     /// The build that they are.
     pub(crate) program: PathBuf,
     pub(crate) plan: Plan,
@@ -117,6 +119,7 @@ impl Fleet {
             witness,
             began,
             token: TOKEN.to_owned(),
+            variables: Vec::new(),
             program: BIN.into(),
             plan,
             folder,
@@ -322,6 +325,7 @@ impl Fleet {
             variables.push(("SSL_CERT_FILE", tls.authority.display().to_string()));
             variables.push(("SSL_CERT_DIR", self.folder.path().display().to_string()));
         }
+        variables.extend(self.variables.iter().cloned());
         Process::start(&Start {
             name,
             program: &self.program,
