@@ -199,14 +199,14 @@ impl Desk {
                     draining = Some(now.plus(LAST_WORD));
                     Input::Drain
                 }
-                changed = held.changed() => match changed {
-                    Ok(()) => Input::Held(*held.borrow_and_update()),
-                    // It campaigns as long as it is there.
-                    Err(_) => {
+                changed = held.changed() => {
+                    if changed.is_err() {
+                        // It campaigns as long as it is there.
                         outcome = Err(Failure::panicked(lease::TASK));
                         break;
                     }
-                },
+                    Input::Held(*held.borrow_and_update())
+                }
                 Some(event) = events.recv() => event,
                 () = tokio::time::sleep(nap.min(until)) => Input::Tick,
                 Some(request) = requests.recv() => request,

@@ -1,5 +1,6 @@
 //! One group: bids for its lease, runs its shards while it holds, stops them before it ends.
 
+mod end;
 mod open;
 mod parts;
 mod tended;
@@ -14,9 +15,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::end::End;
 use self::{
     open::{Open, Shown},
-    parts::{GiveUp, Parts, ended_shard},
+    parts::{GiveUp, Parts},
 };
 use super::{
     ask::Asking,
@@ -61,38 +63,6 @@ pub struct Shared {
     pub partitions: u32,
     /// The lease time.
     pub ttl: Duration,
-}
-
-/// How a group's stay ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Another was faster.
-    NotWon,
-    /// Handed over: the lease is free.
-    Released,
-    /// The lease was lost, or a later owner stores.
-    Lost,
-    /// A task of it is gone: nothing of it runs here any more, and the lease is given up.
-    Broken(Failure),
-    /// Discord refuses this bot with this code, on this shard.
-    Fatal(ShardId, u16),
-}
-
-impl End {
-    /// The graver of two words on one stay.
-    fn and(self, other: Self) -> Self {
-        let graver = other.weight() > self.weight();
-        if graver { other } else { self }
-    }
-
-    fn weight(self) -> u8 {
-        match self {
-            Self::Released => 0,
-            Self::NotWon | Self::Lost => 1,
-            Self::Broken(_) => 2,
-            Self::Fatal(..) => 3,
-        }
-    }
 }
 
 /// Bids for a group and runs it until `stop`, the end of its lease, or a fatal close.
@@ -214,7 +184,7 @@ impl Stay {
         loop {
             let ended = tokio::select! {
                 ended = shards.join_next() => match ended {
-                    Some(ended) => ended_shard(&ended),
+                    Some(ended) => End::of_shard(&ended),
                     None => return end,
                 },
                 failure = parts.failed() => End::Broken(failure),

@@ -134,7 +134,7 @@ mod tests {
         // Another bot's, and one that nobody can tell.
         for said in [Said::Refused, is(2), nothing()] {
             assert!(!fleet(said.clone(), other, ours));
-            assert_eq!(fleet(said.clone(), None, ours), false, "{said:?}");
+            assert!(!fleet(said.clone(), None, ours), "{said:?}");
         }
         // REST knows better than the token does.
         assert!(fleet(is(1), None, ours) && !fleet(is(2), ours, ours));

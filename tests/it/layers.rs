@@ -59,6 +59,7 @@ const PURE: &[&str] = &[
     "web/html/",
     "gateway/assign.rs",
     "gateway/peek.rs",
+    "gateway/broken.rs",
     "gateway/buffer.rs",
     "gateway/command/limits.rs",
     "gateway/forward/flight.rs",

@@ -1,15 +1,12 @@
 //! What a group leans on besides its shards: who keeps its lease, and who tends its batches.
 
-use tokio::{sync::watch, task::JoinError};
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{End, SHARD};
 use crate::{
-    fleet::ShardId,
     gateway::{
         buffer::Budget,
         forward::{GroupBatch, tend::Tender},
-        shard,
     },
     lease::{self, Held},
     supervise::{self, Failure},
@@ -29,9 +26,9 @@ pub(super) struct Parts {
 
 impl Parts {
     /// Tends the group's batches from now on, and looks after whoever keeps the lease.
-    pub(super) fn new(tender: Option<Tender>, held: watch::Receiver<Option<Held>>) -> Self {
-        let tended = tender.map(|tender| {
-            let tending = supervise::named(BATCH, tender.run());
+    pub(super) fn new(batches: Option<Tender>, held: watch::Receiver<Option<Held>>) -> Self {
+        let tended = batches.map(|batch| {
+            let tending = supervise::named(BATCH, batch.run());
             AbortOnDropHandle::new(tokio::spawn(tending))
         });
         let told = false;
@@ -61,19 +58,6 @@ impl Parts {
         let failure = tokio::select! { failure = tended => failure, failure = kept => failure };
         *told = true;
         failure
-    }
-}
-
-/// How the end of a shard's task ends its group.
-pub(super) fn ended_shard(
-    ended: &Result<(ShardId, Result<shard::End, Failure>), JoinError>,
-) -> End {
-    match ended {
-        Ok((_, Ok(shard::End::Stopped))) => End::Released,
-        Ok((id, Ok(shard::End::Fatal(code)))) => End::Fatal(*id, *code),
-        Ok((_, Ok(_))) => End::Lost,
-        Ok((_, Err(failure))) => End::Broken(*failure),
-        Err(_) => End::Broken(Failure::of(SHARD, ended)),
     }
 }
 
