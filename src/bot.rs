@@ -1,4 +1,4 @@
-//! Which bot a token is: asked of Discord, or read from the token's own first part.
+//! Which bot a token is: read from the token's own first part, else asked of Discord.
 //!
 //! A fleet is one bot's. A process with another bot's token would take that bot's sessions for its own, and
 //! store a second bot's events in the stream: it ends before it holds anything. Strict only where both are
@@ -6,6 +6,7 @@
 
 use std::{fmt, time::Duration};
 
+use anyhow::{Result, ensure};
 use reqwest::{
     Client, StatusCode,
     header::{AUTHORIZATION, HeaderValue, USER_AGENT},
@@ -49,34 +50,50 @@ pub async fn ask(discord: &Discord) -> Said {
         #[serde(default)]
         username: String,
     }
-    let answer = async {
-        let mut token = HeaderValue::try_from(format!("Bot {}", discord.token.expose()))
-            .map_err(|_| anyhow::anyhow!("discord.token has bytes that no token has"))?;
-        token.set_sensitive(true);
-        let agent = format!("DiscordBot (https://github.com/shardfleet/shardfleet, {VERSION})");
-        let url = format!("{}/users/@me", discord.api.trim_end_matches('/'));
-        let client = Client::builder().timeout(LIMIT).build()?;
-        let request = client.get(url).header(AUTHORIZATION, token);
-        let mut response = request.header(USER_AGENT, agent).send().await?;
-        if response.status() == StatusCode::UNAUTHORIZED {
+    let said = async {
+        let Some(body) = get(discord, "users/@me").await? else {
             return Ok(Said::Refused);
-        }
-        anyhow::ensure!(
-            response.status().is_success(),
-            "it answered {}",
-            response.status()
-        );
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            anyhow::ensure!(body.len() + chunk.len() <= LONGEST, "its answer has no end");
-            body.extend_from_slice(&chunk);
-        }
+        };
         let user: User = serde_json::from_slice(&body)?;
         let id = user.id.parse()?;
         Ok(Said::Is(BotId(id), user.username))
     };
-    let answer: anyhow::Result<Said> = answer.await;
-    answer.unwrap_or_else(|error| Said::Nothing(format!("{error:#}")))
+    let said: Result<Said> = said.await;
+    said.unwrap_or_else(|error| Said::Nothing(format!("{error:#}")))
+}
+
+/// The same, where the token says itself which bot it is: only whether Discord takes it is asked.
+///
+/// <https://discord.com/developers/docs/events/gateway#get-gateway-bot>
+async fn ask_of(discord: &Discord, named: BotId) -> Said {
+    match get(discord, "gateway/bot").await {
+        Ok(Some(_)) => Said::Is(named, String::new()),
+        Ok(None) => Said::Refused,
+        Err(error) => Said::Nothing(format!("{error:#}")),
+    }
+}
+
+/// What Discord answers; none: 401.
+async fn get(discord: &Discord, path: &str) -> Result<Option<Vec<u8>>> {
+    let mut token = HeaderValue::try_from(format!("Bot {}", discord.token.expose()))
+        .map_err(|_| anyhow::anyhow!("discord.token has bytes that no token has"))?;
+    token.set_sensitive(true);
+    let agent = format!("DiscordBot (https://github.com/shardfleet/shardfleet, {VERSION})");
+    let url = format!("{}/{path}", discord.api.trim_end_matches('/'));
+    let client = Client::builder().timeout(LIMIT).build()?;
+    let request = client.get(url).header(AUTHORIZATION, token);
+    let mut response = request.header(USER_AGENT, agent).send().await?;
+    let status = response.status();
+    if status == StatusCode::UNAUTHORIZED {
+        return Ok(None);
+    }
+    ensure!(status.is_success(), "it answered {status}");
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        ensure!(body.len() + chunk.len() <= LONGEST, "its answer has no end");
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
 }
 
 /// Which bot this process is, before it does anything; none where nobody can say.
@@ -85,19 +102,25 @@ pub async fn ask(discord: &Discord) -> Said {
 /// Where Discord refuses the token.
 pub async fn learn(discord: &Discord) -> Result<Option<BotId>, Refused> {
     let named = of_token(&discord.token);
-    match ask(discord).await {
-        Said::Is(bot, _) => {
+    let said = match named {
+        Some(named) => ask_of(discord, named).await,
+        None => ask(discord).await,
+    };
+    match (said, named) {
+        (Said::Is(bot, _), _) => {
             tracing::info!(%bot, "this process is the bot {bot}");
             Ok(Some(bot))
         }
-        Said::Refused => Err(Refused { closed: None }),
-        Said::Nothing(why) => {
-            let told = named.map_or_else(
-                || "nor does it say so itself".to_owned(),
-                |bot| format!("by its own words it is the bot {bot}"),
+        (Said::Refused, _) => Err(Refused { closed: None }),
+        (Said::Nothing(why), Some(bot)) => {
+            tracing::warn!(%bot, "this process is the bot {bot}, by its token; Discord cannot be asked whether it takes it: {why}");
+            Ok(Some(bot))
+        }
+        (Said::Nothing(why), None) => {
+            tracing::warn!(
+                "which bot this process is is not known: its token does not say so, and Discord cannot be asked: {why}"
             );
-            tracing::warn!("Discord does not say which bot the token is ({why}); {told}");
-            Ok(named)
+            Ok(None)
         }
     }
 }

@@ -34,9 +34,9 @@ pub fn reason(code: u16) -> &'static str {
 /// Whether a fatal close is the fleet's. A token that is refused stops its own process alone, unless it is
 /// that of the fleet's bot: then every process with that token is to stop, and the others go on.
 ///
-/// `said` is what REST says of the token, `mine` the bot that this process began as, `fleet` the fleet's.
-/// That the gateway refuses it counts even where REST accepts it still, or cannot be asked: a restart would
-/// meet the same close, and burn an identify for it.
+/// `mine` is the bot that this process began as, `said` what REST says where that is not known, `fleet` the
+/// fleet's bot. That the gateway refuses a token counts even where REST accepts it still, or cannot be asked:
+/// a restart would meet the same close, and burn an identify for it.
 pub fn concerns_the_fleet(
     code: u16,
     said: &Said,

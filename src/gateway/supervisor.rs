@@ -152,9 +152,10 @@ impl Supervisor<'_> {
     /// Discord closed a shard for good: who has to end for it, the fleet or this process alone.
     async fn refused(&self, shard: ShardId, code: u16) -> anyhow::Error {
         let discord = &self.config.discord;
-        let said = match code {
-            4004 => bot::ask(discord).await,
-            _ => bot::Said::Nothing(String::new()),
+        // Where it is known whose the token is, nobody is kept waiting for Discord's REST.
+        let said = match (code, self.bot) {
+            (4004, None) => bot::ask(discord).await,
+            _ => bot::Said::Nothing("not asked".to_owned()),
         };
         let fleet = self.topology.borrow().bot().map(BotId);
         if !halt::concerns_the_fleet(code, &said, self.bot, fleet) {

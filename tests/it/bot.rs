@@ -123,25 +123,31 @@ async fn a_topology_that_names_no_bot_is_filled_in() {
     fleet.shards_of(0, 4).await;
 }
 
-/// REST refuses it: it ends by itself, and the fleet does not notice.
+/// REST refuses it, whosever it says it is: it ends by itself, and the fleet does not notice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_ends_its_process_alone() {
     let mut fleet = Fleet::start().await;
     let connections = fleet.discord.figures().await.connections;
-    "wrong".clone_into(&mut fleet.token);
-    let gateway = fleet.start_gateway().await;
-    assert_eq!(fleet.gateway_ends(gateway, AT_ONCE).await, REFUSED);
-    let coordinator = fleet.start_coordinator().await;
-    let ended = fleet.coordinator_ends(coordinator, AT_ONCE).await;
-    assert_eq!(ended, REFUSED);
-    for name in [
-        format!("gateway-{gateway}"),
-        format!("coordinator-{coordinator}"),
+    for token in [
+        "wrong",
+        "NzAwMDAwMDAwMDAwMDAwMDAx.another.than-the-right-one",
     ] {
-        let log = fleet.log(&name);
-        let last = log.lines().last().unwrap();
-        for part in ["401", "DISCORD_TOKEN", "the fleet is not halted"] {
-            assert!(last.contains(part), "{part} is not in: {last}");
+        token.clone_into(&mut fleet.token);
+        let gateway = fleet.start_gateway().await;
+        assert_eq!(fleet.gateway_ends(gateway, AT_ONCE).await, REFUSED);
+        let coordinator = fleet.start_coordinator().await;
+        let ended = fleet.coordinator_ends(coordinator, AT_ONCE).await;
+        assert_eq!(ended, REFUSED);
+        let names = [
+            format!("gateway-{gateway}"),
+            format!("coordinator-{coordinator}"),
+        ];
+        for name in names {
+            let log = fleet.log(&name);
+            let last = log.lines().last().unwrap();
+            for part in ["401", "DISCORD_TOKEN", "the fleet is not halted"] {
+                assert!(last.contains(part), "{part} is not in: {last}");
+            }
         }
     }
     nothing_happened(&mut fleet, connections, 4).await;
