@@ -86,8 +86,8 @@ async fn live_said(page: String, task: &str) -> bool {
 
 /// What is not mended in place ends the process with 1, and `/live` says why before; its groups go on
 /// elsewhere.
-async fn end_the_gateway(tasks: &[&str]) {
-    let mut fleet = plan().await;
+async fn end_the_gateway(plan: Plan, tasks: &[&str]) {
+    let mut fleet = plan.await;
     for task in tasks {
         fleet.shards_of(0, 2).await;
         fleet.shards_of(1, 2).await;
@@ -116,12 +116,23 @@ async fn end_the_gateway(tasks: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_that_panics_ends_the_gateway() {
-    end_the_gateway(&["lane", "leader-watch", "inbox"]).await;
+    end_the_gateway(plan(), &["lane", "leader-watch", "inbox"]).await;
+}
+
+/// What runs on the other lane is handed over, and what ran on this one is given up in its name.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_lanes_that_panics_ends_the_gateway() {
+    let plan = plan().group_size(1).set("gateway.lanes", "2");
+    end_the_gateway(plan, &["lane", "inbox"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_of_the_gateway_that_panics_ends_it() {
-    end_the_gateway(&["supervisor", "topology", "drain-orders", "commands"]).await;
+    end_the_gateway(
+        plan(),
+        &["supervisor", "topology", "drain-orders", "commands"],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +147,7 @@ async fn a_task_of_the_process_that_panics_ends_it() {
         "signals",
         "nats-leave",
     ];
-    end_the_gateway(&tasks).await;
+    end_the_gateway(plan(), &tasks).await;
 }
 
 /// Another leads at once, and grants what is asked for.
