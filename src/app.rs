@@ -19,7 +19,7 @@ use crate::{
     coordinator, gateway,
     roster::{self, Board, Roster},
     shutdown::{self, Drained},
-    supervise,
+    supervise::{self, Failure},
     telemetry::{
         VERSION,
         log::{self, Level},
@@ -97,7 +97,9 @@ pub async fn run(plan: Plan) -> Result<()> {
     };
     let page = process.serve(&plan.config, level).await?;
     let mut own = None;
-    let work = Box::pin(process.work(&plan, page.as_ref(), &mut own));
+    let work = process.work(&plan, page.as_ref(), &mut own);
+    let work = Box::pin(supervise::caught("process", work));
+    let work = Box::pin(async { work.await? });
     let outcome = process.watch_over(work).await;
     supervise::over();
     closed.cancel();
@@ -174,10 +176,15 @@ impl Process {
     /// Sees the work to its end, or to that of a task that the process cannot do without: then it hands
     /// over as though it was asked to end, and fails.
     async fn watch_over(&self, mut work: impl Future<Output = Result<()>> + Unpin) -> Result<()> {
-        let failure = tokio::select! {
+        let (ended, failure) = tokio::select! {
             biased;
-            outcome = &mut work => return outcome,
-            failure = supervise::failed() => failure,
+            outcome = &mut work => {
+                let failure = outcome.as_ref().err();
+                let failure = failure.and_then(|error| error.downcast_ref::<Failure>());
+                let Some(failure) = failure.copied() else { return outcome };
+                (Some(outcome), failure)
+            }
+            failure = supervise::failed() => (None, failure),
         };
         tracing::error!(
             task = failure.task,
@@ -188,7 +195,13 @@ impl Process {
             .failed(&format!("this process cannot go on: {failure}"));
         self.shutdown.cancel();
         // A probe that comes every so often sees it too.
-        let (handed_over, ()) = tokio::join!(work, tokio::time::sleep(FAILURE_SHOWN));
+        let handing_over = async {
+            match ended {
+                Some(outcome) => outcome,
+                None => work.await,
+            }
+        };
+        let (handed_over, ()) = tokio::join!(handing_over, tokio::time::sleep(FAILURE_SHOWN));
         handed_over.and(Err(failure.into()))
     }
 

@@ -146,6 +146,7 @@ async fn a_task_of_the_process_that_panics_ends_it() {
         "drain",
         "signals",
         "nats-leave",
+        "process",
     ];
     end_the_gateway(plan(), &tasks).await;
 }
