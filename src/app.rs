@@ -13,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::nats::OwnNats;
 use crate::{
+    bot::{self, BotId},
     broker::{self, Broker},
     config::{self, Config, Fault, Faults},
     coordinator, gateway,
     roster::{self, Board, Roster},
     shutdown::{self, Drained},
+    supervise::{self, Failure},
     telemetry::{
         VERSION,
         log::{self, Level},
@@ -25,7 +27,7 @@ use crate::{
     },
     web::{
         Web,
-        admin::{Admin, Ready},
+        admin::{Admin, Live, Ready},
         status::Page,
     },
 };
@@ -74,6 +76,8 @@ pub const METRICS: [(&str, &[Metric]); 3] = [
 
 /// How long open requests may hold up the end.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a process that cannot go on says so at `/live`, at least.
+const FAILURE_SHOWN: Duration = Duration::from_secs(1);
 
 /// Runs one process until a signal, or until a role ends.
 ///
@@ -82,18 +86,24 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// part failed with; a drain that was cut short is a failure too.
 pub async fn run(plan: Plan) -> Result<()> {
     let level = install_log(&plan.config.log)?;
+    supervise::install();
     let shutdown = shutdown::on_signal().context("cannot listen for signals")?;
     let closed = CancellationToken::new();
     let process = Process {
         board: Board::new(&nats::process_name(&plan.config.process.name)),
         ready: Ready::default(),
+        live: Live::default(),
         page: Page::default(),
         shutdown,
         closed: closed.clone(),
     };
     let page = process.serve(&plan.config, level).await?;
     let mut own = None;
-    let outcome = Box::pin(process.work(&plan, page.as_ref(), &mut own)).await;
+    let work = process.work(&plan, page.as_ref(), &mut own);
+    let work = Box::pin(supervise::caught("process", work));
+    let work = Box::pin(async { work.await? });
+    let outcome = process.watch_over(work).await;
+    supervise::over();
     closed.cancel();
     if let Some((_, serving)) = page
         && tokio::time::timeout(CLOSE_LIMIT, serving).await.is_err()
@@ -133,6 +143,7 @@ pub fn install_log(config: &config::Log) -> Result<Level, Faults> {
 struct Process {
     board: Board,
     ready: Ready,
+    live: Live,
     page: Page,
     /// Cancelled when the process is asked to end.
     shutdown: CancellationToken,
@@ -149,17 +160,51 @@ impl Process {
     ) -> Result<Option<(SocketAddr, JoinHandle<()>)>> {
         let tables = METRICS.map(|(_, table)| table);
         let exporter = metrics::install(&config.fleet.name.0, &tables)?;
-        metrics::keep_up(exporter.clone(), self.closed.clone());
+        let upkeep = metrics::keep_up(exporter.clone(), self.closed.clone());
+        supervise::vital("metrics", &self.closed, upkeep);
         let Some(web) = Web::bind(&config.web).await? else {
             return Ok(None);
         };
         let address = web.address;
         self.board.page(&format!("http://{address}/"));
-        let admin = Admin::new(self.ready.clone(), exporter, level);
+        let admin = Admin::new(self.ready.clone(), self.live.clone(), exporter, level);
         let router = admin.router().merge(self.page.router());
-        let serving = tokio::spawn(web.serve(router, self.closed.clone()));
+        let serving = web.serve(router, self.closed.clone());
+        let serving = supervise::vital("web", &self.closed, serving);
         tracing::info!(%address, "the page is at http://{address}/");
         Ok(Some((address, serving)))
+    }
+
+    /// Sees the work to its end, or to that of a task that the process cannot do without: then it hands
+    /// over as though it was asked to end, and fails.
+    async fn watch_over(&self, mut work: impl Future<Output = Result<()>> + Unpin) -> Result<()> {
+        let (ended, failure) = tokio::select! {
+            biased;
+            outcome = &mut work => {
+                let failure = outcome.as_ref().err();
+                let failure = failure.and_then(|error| error.downcast_ref::<Failure>());
+                let Some(failure) = failure.copied() else { return outcome };
+                (Some(outcome), failure)
+            }
+            failure = supervise::failed() => (None, failure),
+        };
+        tracing::error!(
+            task = failure.task,
+            "this process cannot go on: {failure}. It hands over what it holds and ends with 1; whoever \
+             supervises it starts it anew"
+        );
+        self.live
+            .failed(&format!("this process cannot go on: {failure}"));
+        self.shutdown.cancel();
+        // A probe that comes every so often sees it too.
+        let handing_over = async {
+            match ended {
+                Some(outcome) => outcome,
+                None => work.await,
+            }
+        };
+        let (handed_over, ()) = tokio::join!(handing_over, tokio::time::sleep(FAILURE_SHOWN));
+        handed_over.and(Err(failure.into()))
     }
 
     async fn work(
@@ -174,24 +219,23 @@ impl Process {
             config.nats = server.server.nats();
         }
         let name = self.board.process();
-        let reached = nats::reach(&config, &name);
-        let Some(broker) = self.shutdown.run_until_cancelled(reached).await else {
+        let reached = async {
+            let bot = async { Ok(bot::learn(&config.discord).await?) };
+            // Whoever has the wrong token need not wait for NATS to hear of it.
+            tokio::try_join!(nats::reach(&config, &name), bot)
+        };
+        let Some(reached) = self.shutdown.run_until_cancelled(reached).await else {
             return Ok(());
         };
-        let broker = broker?;
+        let (broker, bot) = reached?;
         let roster = Roster::gather(&broker, self.closed.clone()).await?;
         self.page.open(broker.clone(), roster, self.closed.clone());
         self.ready.reached_nats();
-        tokio::spawn(roster::say(
-            broker.clone(),
-            self.board.clone(),
-            self.closed.clone(),
-        ));
-        tokio::spawn(announce_drain(
-            self.shutdown.clone(),
-            self.board.clone(),
-            self.ready.clone(),
-        ));
+        let (board, closed) = (self.board.clone(), self.closed.clone());
+        let saying = roster::say(broker.clone(), board.clone(), closed);
+        supervise::vital("status", &self.closed, saying);
+        let announcing = announce_drain(self.shutdown.clone(), board, self.ready.clone());
+        supervise::helper("drain", announcing);
         (plan.told)(&Places {
             nats: broker::redacted(&broker::url(&config.nats)),
             login: own.as_ref().map(|own| own.server.url_file()),
@@ -202,7 +246,7 @@ impl Process {
             "{name} runs {VERSION} as {:?}", plan.roles);
         let limit = config.process.drain.0;
         let connection = broker.client.clone();
-        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker));
+        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker, bot));
         let roles = async {
             match own {
                 // Without its server nothing here can go on; whoever supervises it starts both anew.
@@ -213,6 +257,7 @@ impl Process {
             }
         };
         let drained = shutdown::drain(roles, &self.shutdown, limit).await;
+        supervise::over();
         // What waits to be sent is sent; and a server of our own that ends next is no outage.
         _ = tokio::time::timeout(CLOSE_LIMIT, connection.drain()).await;
         match drained? {
@@ -222,7 +267,13 @@ impl Process {
     }
 
     /// Runs the roles; the end of one, for whatever reason, is the end of the other.
-    async fn roles(&self, roles: Roles, config: Arc<Config>, broker: Broker) -> Result<()> {
+    async fn roles(
+        &self,
+        roles: Roles,
+        config: Arc<Config>,
+        broker: Broker,
+        bot: Option<BotId>,
+    ) -> Result<()> {
         let parts = || {
             let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
             (config.clone(), broker.clone(), board, shutdown)
@@ -233,7 +284,7 @@ impl Process {
             }
             let _ends = self.shutdown.clone().drop_guard();
             let (config, broker, board, shutdown) = parts();
-            Box::pin(gateway::run(config, broker, board, shutdown)).await
+            Box::pin(gateway::run(config, broker, bot, board, shutdown)).await
         };
         let coordinator = async {
             if roles == Roles::Gateway {
@@ -241,7 +292,7 @@ impl Process {
             }
             let _ends = self.shutdown.clone().drop_guard();
             let (config, broker, board, shutdown) = parts();
-            Box::pin(coordinator::run(config, broker, board, shutdown)).await
+            Box::pin(coordinator::run(config, broker, bot, board, shutdown)).await
         };
         let (gateway, coordinator) = tokio::join!(gateway, coordinator);
         gateway.and(coordinator)

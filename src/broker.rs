@@ -19,7 +19,7 @@ use async_nats::{Client, ConnectErrorKind, connection::State, jetstream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::leave::Suspicion;
-use crate::{clock, config, subject::Names};
+use crate::{clock, config, subject::Names, supervise};
 
 /// The oldest server that serves the expected sequence over a subject filter; older ones ignore it.
 const MINIMUM_SERVER: (i64, i64, i64) = (2, 11, 0);
@@ -72,7 +72,7 @@ impl Broker {
         jetstream.set_timeout(REQUEST_TIMEOUT);
         let used = CancellationToken::new();
         let leaving = leave::lame_ducks(client.clone(), configured, lame, used.clone());
-        tokio::spawn(leaving);
+        supervise::helper("nats-leave", leaving);
         Ok(Self(Arc::new(Parts {
             client,
             jetstream,

@@ -1,6 +1,7 @@
 //! The subcommands, and what each one's end means to whoever started it.
 //!
-//! Exit codes: 0 a clean end, 1 a failure, 64 bad configuration or usage, 77 the fleet is halted.
+//! Exit codes: 0 a clean end, 1 a failure, 64 bad configuration or usage, or another bot's process, 77 the
+//! fleet is halted, or Discord refuses the token.
 
 mod audit;
 mod check;
@@ -22,13 +23,14 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    bot,
     config::{self, Config, Faults, Sources, sim::SimOptions},
     wire::topology::Halted,
 };
 
 /// Bad configuration or usage: `EX_USAGE` of sysexits.
 pub const BAD_USAGE: u8 = 64;
-/// The fleet is halted: a restart would only burn identifies.
+/// The fleet is halted, or this process's token is refused: a restart would only burn identifies.
 pub const HALTED: u8 = 77;
 
 /// A NATS-native fleet of Discord gateway shards: every event in JetStream, in order, once.
@@ -57,7 +59,8 @@ Examples:
 Every key with its default and its reason stands in config.toml. Later layers win: that file,
 variables SHARDFLEET_SECTION__KEY (DISCORD_TOKEN, NATS_URL and NATS_CREDS too), then --set.
 
-Exit codes: 0 a clean end, 1 a failure, 64 bad configuration or usage, 77 the fleet is halted.";
+Exit codes: 0 a clean end, 1 a failure, 64 bad configuration or usage, or another bot's
+process, 77 the fleet is halted, or Discord refuses the token.";
 
 /// Where the configuration comes from, beside the environment.
 #[derive(Args)]
@@ -178,9 +181,9 @@ fn held(yes: bool) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<Faults>() {
+    if error.is::<Faults>() || error.is::<bot::Other>() {
         BAD_USAGE
-    } else if error.is::<Halted>() {
+    } else if error.is::<Halted>() || error.is::<bot::Refused>() {
         HALTED
     } else {
         1
@@ -239,6 +242,9 @@ mod tests {
     fn an_end_has_its_code() {
         let faults = anyhow::Error::new(Faults(Vec::new()));
         assert_eq!(code(&faults.context("while starting")), BAD_USAGE);
+        let (mine, fleet) = (bot::BotId(1), bot::BotId(2));
+        assert_eq!(code(&bot::Other { mine, fleet }.into()), BAD_USAGE);
+        assert_eq!(code(&bot::Refused { closed: None }.into()), HALTED);
         assert_eq!(code(&anyhow::anyhow!("x")), 1);
     }
 }

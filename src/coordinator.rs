@@ -30,31 +30,42 @@ use self::{
     leader::{Effect, Input, Leader, Options, Unreadable, Written},
     ledger::Job,
     limits::Discord,
+    news::Outsider,
     service::{Answers, ReplyTo},
 };
 use crate::{
+    bot::BotId,
     broker::{Broker, bucket::Bucket},
     clock::{self, Boottime},
     config::Config,
-    lease::{Keeper, Owner},
+    lease::{self, Keeper, Owner},
     roster::Board,
     subject::COORDINATOR_LEASE,
+    supervise::{self, Failure},
     wire::{self, identify::Leader as Announcement},
 };
 
 /// Runs the role until `shutdown`, then settles the ledger and gives the lease back.
 ///
 /// # Errors
-/// Where it cannot start: an unusable token, no buckets, an address in use.
+/// Where it cannot start: an unusable token, no buckets, an address in use; [`crate::bot::Other`] where the
+/// fleet is another bot's.
 pub async fn run(
     config: Arc<Config>,
     broker: Broker,
+    bot: Option<BotId>,
     board: Board,
     shutdown: CancellationToken,
 ) -> Result<()> {
     let state = Bucket::open(&broker, &broker.names.state_bucket())
         .await
         .context("cannot open the state bucket")?;
+    // Before it campaigns; afterwards whenever the topology changes.
+    let same = shutdown.run_until_cancelled(topology::is_of(&state, bot));
+    match same.await {
+        Some(same) => same?,
+        None => return Ok(()),
+    }
     let leases = Bucket::open(&broker, &broker.names.lease_bucket())
         .await
         .context("cannot open the lease bucket")?;
@@ -69,27 +80,29 @@ pub async fn run(
     let leads = open.subscribe();
     let answers = Answers::new(broker.client.clone());
 
-    tasks.spawn(ledger::keep(state.clone(), todo, events.clone()));
-    tasks.spawn(service::hear(
-        broker.clone(),
-        opened,
-        requests,
-        answers.clone(),
-    ));
-    tasks.spawn(ask_discord(
+    let spawn = Spawn(&tasks, &ended);
+    spawn.vital("ledger", ledger::keep(state.clone(), todo, events.clone()));
+    let hearing = service::hear(broker.clone(), opened, requests, answers.clone());
+    spawn.vital("identify-requests", hearing);
+    let asking = ask_discord(
         discord,
         Arc::clone(&config),
+        bot,
         state.clone(),
         asked,
         events.clone(),
-    ));
-    tasks.spawn(unheld::count(broker.clone(), leads, ended.clone()));
+    );
+    spawn.vital("discord-limits", asking);
+    let counting = unheld::count(broker.clone(), leads, ended.clone());
+    spawn.vital("unheld", counting);
     let token = config.discord.token.fingerprint();
-    news::watch(&tasks, &state, &events, &ended, &token);
+    let leave = shutdown.child_token();
+    let (outsider, found) = Outsider::new(bot, leave.clone());
+    news::watch(&spawn, &state, &events, &token, &outsider);
     if let Some(address) = config.coordinator.http.0 {
         let front = compat::Front::new(broker.clone(), board.process());
         let listening = compat::listen(address, front, ended.clone()).await?;
-        tasks.spawn(listening);
+        spawn.vital("gateway-queue", listening);
     }
 
     let keeper = Keeper::campaign(
@@ -117,13 +130,32 @@ pub async fn run(
         shown: Boottime::default(),
         settled: false,
         announced: false,
+        ended: ended.clone(),
     };
-    desk.run(keeper, heard, requested, shutdown).await;
+    // Where it panics its lease is given up by the keeper that it dropped.
+    let led = supervise::caught("leader", desk.run(keeper, heard, requested, leave)).await;
+    let led = led.and_then(|led| led);
+    if let Err(failure) = &led {
+        supervise::report(*failure);
+    }
     ended.cancel();
     tasks.close();
     // What still waits for NATS or Discord ends with its own time limit; nobody needs its answer.
     _ = tokio::time::timeout(LAST_WORD, tasks.wait()).await;
-    Ok(())
+    led?;
+    match found.get() {
+        Some(other) => Err((*other).into()),
+        None => Ok(()),
+    }
+}
+
+/// Begins the tasks of the role, which run until it ends: that of one before is the process's.
+struct Spawn<'a>(&'a TaskTracker, &'a CancellationToken);
+
+impl Spawn<'_> {
+    fn vital(&self, task: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(supervise::watched(task, self.1, future));
+    }
 }
 
 /// The loop: one input at a time.
@@ -138,6 +170,8 @@ struct Desk {
     shown: Boottime,
     settled: bool,
     announced: bool,
+    /// Cancelled before anything ends that others of the role wait for.
+    ended: CancellationToken,
 }
 
 impl Desk {
@@ -147,7 +181,10 @@ impl Desk {
         mut events: mpsc::Receiver<Input<ReplyTo>>,
         mut requests: mpsc::Receiver<Input<ReplyTo>>,
         shutdown: CancellationToken,
-    ) {
+    ) -> Result<(), Failure> {
+        // However this ends: the tasks that lose their way here ended because they should.
+        let _first = self.ended.clone().drop_guard();
+        let mut outcome = Ok(());
         let mut held = keeper.held();
         held.mark_changed();
         let mut draining = None;
@@ -164,10 +201,14 @@ impl Desk {
                     draining = Some(now.plus(LAST_WORD));
                     Input::Drain
                 }
-                changed = held.changed() => match changed {
-                    Ok(()) => Input::Held(*held.borrow_and_update()),
-                    Err(_) => break,
-                },
+                changed = held.changed() => {
+                    if changed.is_err() {
+                        // It campaigns as long as it is there.
+                        outcome = Err(Failure::panicked(lease::TASK));
+                        break;
+                    }
+                    Input::Held(*held.borrow_and_update())
+                }
                 Some(event) = events.recv() => event,
                 () = tokio::time::sleep(nap.min(until)) => Input::Tick,
                 Some(request) = requests.recv() => request,
@@ -176,6 +217,7 @@ impl Desk {
         }
         self.open.send_replace(false);
         keeper.release().await;
+        outcome
     }
 
     fn take(&mut self, input: Input<ReplyTo>) {

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod assign;
+pub mod broken;
 pub mod buffer;
 pub mod claims;
 pub mod command;
@@ -40,20 +41,24 @@ use self::{
     supervisor::Supervisor,
 };
 use crate::{
+    bot::{self, BotId},
     broker::{Broker, bucket::Bucket, provision},
     clock,
     config::Config,
     roster::{Board, Roster},
+    supervise,
 };
 
 /// Runs groups until `shutdown`, then hands them over.
 ///
 /// # Errors
-/// [`crate::wire::topology::Halted`] where Discord refuses the bot for good; else what could not be
+/// [`crate::wire::topology::Halted`] where Discord refuses the bot for good, [`bot::Refused`] where it refuses
+/// this process's token alone, [`bot::Other`] where the fleet is another bot's; else what could not be
 /// reached or set up.
 pub async fn run(
     config: Arc<Config>,
     broker: Broker,
+    bot: Option<BotId>,
     board: Board,
     shutdown: CancellationToken,
 ) -> Result<()> {
@@ -64,6 +69,7 @@ pub async fn run(
     let Some(topology) = topology::follow(&state, &config, &shutdown).await? else {
         return Ok(());
     };
+    bot::check(bot, &topology.borrow())?;
     let layout = topology.borrow().layout;
     let streams = async || provision::streams(&broker, &config.stream, &layout).await;
     let provided = provision::until_answered(clock::now() + STREAMS_LIMIT, streams);
@@ -101,18 +107,26 @@ pub async fn run(
     drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;
     let supervisor = Supervisor {
         config,
+        bot,
         board,
         state,
         leases,
         topology,
         shared,
-        lanes,
+        lanes: &lanes,
         roster,
         asked,
     };
-    let ended = supervisor.run(heard, halts, shutdown).await;
+    // Where it panics its claims are dropped, and every group is handed over all the same.
+    let ended = supervise::caught("supervisor", supervisor.run(heard, halts, shutdown)).await;
+    if let Err(failure) = &ended {
+        supervise::report(*failure);
+    }
+    for lane in lanes {
+        lane.join().await;
+    }
     gathering.cancel();
-    ended
+    ended?
 }
 
 /// twilight's configuration, built once so that every shard shares its TLS.

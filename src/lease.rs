@@ -7,7 +7,7 @@
 mod keeper;
 pub mod state;
 
-pub use keeper::{Keeper, Owner, holder};
+pub use keeper::{Keeper, Owner, TASK, give_up_of, holder};
 
 use crate::{clock::Boottime, fleet::Epoch};
 

@@ -19,6 +19,7 @@ use crate::{
     broker::{Broker, bucket::Bucket},
     clock,
     subject::{self, Names},
+    supervise,
     telemetry::VERSION,
     wire::{
         self,
@@ -144,7 +145,8 @@ impl Roster {
             moves: watch::Sender::new(0),
         };
         let gathered = roster.clone();
-        tokio::spawn(async move {
+        let until = shutdown.clone();
+        supervise::vital("roster", &until, async move {
             while let Some(Some(word)) = shutdown.run_until_cancelled(words.next()).await {
                 match wire::decode::<Status>(&word.payload) {
                     Ok(status) => gathered.heard(status, clock::unix_ms()),

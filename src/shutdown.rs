@@ -5,6 +5,8 @@ use std::{future::Future, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 pub use tokio_util::sync::CancellationToken;
 
+use crate::supervise;
+
 /// A token that SIGTERM or SIGINT cancels.
 ///
 /// # Errors
@@ -16,7 +18,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         signal(SignalKind::interrupt())?,
     );
     let cancelled = token.clone();
-    tokio::spawn(async move {
+    supervise::vital("signals", &token, async move {
         tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
         tracing::info!("asked to end: draining");
         cancelled.cancel();

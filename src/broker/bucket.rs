@@ -8,12 +8,15 @@ use std::{sync::Arc, time::Duration};
 use anyhow::anyhow;
 use async_nats::jetstream::{self, kv, stream};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream::unfold};
 
 use super::Broker;
 
 /// How long a write waits for its answer before it counts as unknown.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The pause before a watch that was lost is opened again.
+const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
 /// One bucket; clones share it.
 #[derive(Clone)]
@@ -158,7 +161,8 @@ impl Bucket {
         Ok(self.watch_all(key).await?.map(|(_, entry)| entry))
     }
 
-    /// The same for every key that a pattern names. A key that expires is not told.
+    /// The same for every key that a pattern names. A key that expires is not told. It never ends: where the
+    /// watch is lost it is opened again, and then tells every key once more.
     ///
     /// # Errors
     /// Where NATS does not answer.
@@ -166,22 +170,33 @@ impl Bucket {
         &self,
         pattern: &str,
     ) -> Result<impl Stream<Item = (String, Option<Entry>)> + Send + Unpin + use<>, KvError> {
-        let watch = self
-            .0
-            .store
-            .watch_with_history(pattern)
-            .await
-            .map_err(unknown)?;
-        Ok(Box::pin(watch.filter_map(|entry| async move {
-            let entry = entry
-                .inspect_err(|error| tracing::warn!("a watch stumbled: {error}"))
-                .ok()?;
-            let value = (entry.operation == kv::Operation::Put).then_some(Entry {
-                value: entry.value,
-                revision: entry.revision,
-            });
-            Some((entry.key, value))
-        })))
+        let first = self.changes(pattern).await?;
+        let from = (self.clone(), pattern.to_owned(), Some(first));
+        let told = unfold(from, async |(bucket, pattern, mut changes)| {
+            loop {
+                let Some(open) = &mut changes else {
+                    tokio::time::sleep(OPEN_AGAIN).await;
+                    changes = bucket.changes(&pattern).await.ok();
+                    continue;
+                };
+                // The library panics where a watch is polled after an error: it is left at the first one.
+                if let Some(Ok(entry)) = open.next().await {
+                    let value = (entry.operation == kv::Operation::Put).then_some(Entry {
+                        value: entry.value,
+                        revision: entry.revision,
+                    });
+                    return Some(((entry.key, value), (bucket, pattern, changes)));
+                }
+                tracing::debug!("a watch of {pattern} was lost; it is opened again");
+                changes = None;
+            }
+        });
+        Ok(Box::pin(told))
+    }
+
+    async fn changes(&self, pattern: &str) -> Result<kv::Watch, KvError> {
+        let store = &self.0.store;
+        store.watch_with_history(pattern).await.map_err(unknown)
     }
 }
 

@@ -63,8 +63,8 @@ pub(super) async fn run(config: &Config, options: &Options) -> Result<ExitCode> 
             rights::look(config, role, &mut report).await?;
         }
     } else {
-        let recommended = discord::look(config, options.migrate, &mut report).await?;
-        nats::look(config, recommended, &mut report).await?;
+        let seen = discord::look(config, options.migrate, &mut report).await?;
+        nats::look(config, seen, &mut report).await?;
     }
     if report.wrong == 0 {
         say("all is well\n")?;

@@ -20,7 +20,7 @@ pub(super) struct SetOptions {
     /// What to change
     #[arg(value_name = "KEY")]
     key: Key,
-    /// Events with commas between them, or "" for none; a number of shards
+    /// Events with commas between them, or "" for none; a number of shards; a bot's user id
     #[arg(value_name = "VALUE")]
     value: String,
 }
@@ -34,6 +34,8 @@ enum Key {
     Deny,
     /// How many shards the bot runs
     Shards,
+    /// Whose fleet this is: the bot's user id; "": whoever leads next says so
+    Application,
 }
 
 pub(super) const EXAMPLES: &str = "\
@@ -75,7 +77,11 @@ fn told(topology: &Topology) -> String {
     };
     let allow = list(&topology.allow, "all events");
     let deny = list(&topology.deny, "none");
-    format!("the fleet forwards {allow}; never: {deny}\n")
+    let bot = topology
+        .application
+        .as_deref()
+        .unwrap_or("a bot not named yet");
+    format!("the fleet of {bot} forwards {allow}; never: {deny}\n")
 }
 
 fn changed(topology: &Topology, key: Key, value: &str) -> Result<Topology> {
@@ -83,6 +89,7 @@ fn changed(topology: &Topology, key: Key, value: &str) -> Result<Topology> {
     match key {
         Key::Allow => topology.allow = events(value)?,
         Key::Deny => topology.deny = events(value)?,
+        Key::Application => topology.application = application(value)?,
         Key::Shards => {
             let runs = topology.layout.shards;
             ensure!(
@@ -94,6 +101,15 @@ fn changed(topology: &Topology, key: Key, value: &str) -> Result<Topology> {
         }
     }
     Ok(topology)
+}
+
+fn application(value: &str) -> Result<Option<String>> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    ensure!(
+        digits && (value.is_empty() || value.parse::<u64>().is_ok()),
+        "{value:?} is no user id, such as 1047654321098765432"
+    );
+    Ok((!value.is_empty()).then(|| value.to_owned()))
 }
 
 fn events(value: &str) -> Result<Vec<String>> {
@@ -129,6 +145,7 @@ mod tests {
                 shards: 4,
                 group_size: 2,
             },
+            application: None,
             allow: Vec::new(),
             deny: vec!["A".to_owned()],
         };
@@ -136,6 +153,10 @@ mod tests {
         assert_eq!(after.deny, ["TYPING_START", "B"]);
         assert!(changed(&after, Key::Deny, "").unwrap().deny.is_empty());
         assert!(changed(&topology, Key::Allow, "message_create").is_err());
+        let named = changed(&topology, Key::Application, "7").unwrap();
+        assert_eq!(named.application.as_deref(), Some("7"));
+        assert_eq!(changed(&named, Key::Application, "").unwrap(), topology);
+        assert!(changed(&topology, Key::Application, "a bot").is_err());
         assert_eq!(changed(&topology, Key::Shards, "4").unwrap(), topology);
         assert!(changed(&topology, Key::Shards, "8").is_err());
     }

@@ -10,12 +10,13 @@ use super::{
     service::ReplyTo,
     topology,
 };
-use crate::{broker::bucket::Bucket, config::Config};
+use crate::{bot::BotId, broker::bucket::Bucket, config::Config};
 
 /// One question at a time, until nobody asks any more.
 pub(super) async fn ask_discord(
     discord: Discord,
     config: Arc<Config>,
+    bot: Option<BotId>,
     state: Bucket,
     mut questions: mpsc::Receiver<()>,
     answers: mpsc::Sender<Input<ReplyTo>>,
@@ -27,7 +28,7 @@ pub(super) async fn ask_discord(
         tokio::select! {
             question = questions.recv() => if question.is_none() { return },
             () = tokio::time::sleep(SEED_AGAIN), if !seeded => {
-                seeded = topology::seed(&state, &config.fleet, recommended).await;
+                seeded = topology::seed(&state, &config.fleet, recommended, bot).await;
                 continue;
             }
         }
@@ -53,7 +54,7 @@ pub(super) async fn ask_discord(
         if answers.send(input).await.is_err() {
             return;
         }
-        seeded = topology::seed(&state, &config.fleet, recommended).await;
+        seeded = topology::seed(&state, &config.fleet, recommended, bot).await;
     }
 }
 

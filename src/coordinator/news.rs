@@ -1,13 +1,17 @@
 //! Tells the leader of the keys of the state bucket that it depends on.
 
+use std::sync::{Arc, OnceLock};
+
 use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
+    Spawn,
     leader::{Input, Sighting},
     service::ReplyTo,
 };
 use crate::{
+    bot::{self, BotId, Other},
     broker::bucket::{Bucket, Entry},
     subject::{HALT, LEDGER, TOPOLOGY},
     wire::{
@@ -19,20 +23,60 @@ use crate::{
 
 /// Tells the loop of the keys that it does not write itself, and of the ledger.
 pub(super) fn watch(
-    tasks: &TaskTracker,
+    spawn: &Spawn<'_>,
     state: &Bucket,
     events: &mpsc::Sender<Input<ReplyTo>>,
-    ended: &CancellationToken,
     token: &str,
+    outsider: &Outsider,
 ) {
-    for key in [LEDGER, HALT, TOPOLOGY] {
-        let (events, token) = (events.clone(), token.to_owned());
-        let tell = async move |entry| {
+    let keys = [
+        ("ledger-watch", LEDGER),
+        ("halt-watch", HALT),
+        ("topology-watch", TOPOLOGY),
+    ];
+    for (task, key) in keys {
+        let (events, token, outsider) = (events.clone(), token.to_owned(), outsider.clone());
+        let tell = async move |entry: Option<Entry>| {
+            if let Some(entry) = entry.as_ref().filter(|_| key == TOPOLOGY) {
+                outsider.look(entry);
+            }
             if let Some(input) = news(key, entry, &token) {
                 _ = events.send(input).await;
             }
         };
-        tasks.spawn(super::watch::watch(state.clone(), key, ended.clone(), tell));
+        let ended = spawn.1.clone();
+        spawn.vital(task, super::watch::watch(state.clone(), key, ended, tell));
+    }
+}
+
+/// Looks whether the fleet is another bot's: then this coordinator has to leave.
+#[derive(Clone)]
+pub(super) struct Outsider {
+    mine: Option<BotId>,
+    found: Arc<OnceLock<Other>>,
+    leave: CancellationToken,
+}
+
+impl Outsider {
+    /// Cancels `leave` once it is; what is found says so.
+    pub(super) fn new(
+        mine: Option<BotId>,
+        leave: CancellationToken,
+    ) -> (Self, Arc<OnceLock<Other>>) {
+        let found = Arc::<OnceLock<Other>>::default();
+        let told = Arc::clone(&found);
+        (Self { mine, found, leave }, told)
+    }
+
+    /// Looks at the topology as it stands.
+    pub(super) fn look(&self, entry: &Entry) {
+        let Ok(topology) = wire::decode::<Topology>(&entry.value) else {
+            return;
+        };
+        if let Err(other) = bot::check(self.mine, &topology) {
+            _ = self.found.set(other);
+            self.leave.cancel();
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use super::leader::Input;
 use crate::{
     broker::Broker,
+    supervise,
     wire::{
         self,
         identify::{Reply, Request},
@@ -73,7 +74,7 @@ pub(super) struct Answers(mpsc::Sender<(Subject, Bytes)>);
 impl Answers {
     pub(super) fn new(client: Client) -> Self {
         let (sender, mut waiting) = mpsc::channel::<(Subject, Bytes)>(MOST_ANSWERS);
-        tokio::spawn(async move {
+        supervise::helper("answers", async move {
             while let Some((subject, answer)) = waiting.recv().await {
                 if let Err(error) = client.publish(subject, answer).await {
                     tracing::debug!("an answer was not sent: {error}");

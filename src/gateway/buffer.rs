@@ -53,6 +53,16 @@ impl Share {
     }
 }
 
+/// Something of a shard is under way to the stream, until it is dropped.
+#[derive(Debug)]
+pub struct Flying(Arc<AtomicU64>);
+
+impl Drop for Flying {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
@@ -170,13 +180,9 @@ impl Budget {
     }
 
     /// Something of a shard is under way to the stream.
-    pub fn takes_off(&self) {
+    pub fn takes_off(&self) -> Flying {
         self.flying.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// It is under way no more.
-    pub fn lands(&self) {
-        self.flying.fetch_sub(1, Ordering::Relaxed);
+        Flying(Arc::clone(&self.flying))
     }
 
     /// True if more waits than one message behind each that is under way: then an ack taken late holds
@@ -255,15 +261,15 @@ mod tests {
     fn is_crowded_while_more_than_one_waits_behind_each_under_way() {
         let budget = Budget::new(1000);
         assert!(!budget.is_crowded());
-        budget.takes_off();
+        let _first = budget.takes_off();
         budget.add(1);
         budget.add(1);
         assert!(!budget.is_crowded());
         budget.add(1);
         assert!(budget.is_crowded());
-        budget.takes_off();
+        let second = budget.takes_off();
         assert!(!budget.is_crowded());
-        budget.lands();
+        drop(second);
         budget.left(1);
         assert!(!budget.is_crowded());
     }

@@ -10,7 +10,7 @@ use crate::{
     wire::status::GroupStatus,
 };
 
-/// What this process has a hand on.
+/// What this process has a hand on. Dropped, as by a panic, it hands everything over.
 #[derive(Debug, Default)]
 pub struct Claims(BTreeMap<GroupId, Claim>);
 
@@ -20,6 +20,12 @@ struct Claim {
     generation: u64,
     held: Option<Epoch>,
     stop: CancellationToken,
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        self.give_back_all();
+    }
 }
 
 impl Claims {
@@ -47,7 +53,16 @@ impl Claims {
                 }
             }
             Report::Ended(group, _) => _ = self.0.remove(group),
+            Report::LaneGone(lane, _) => self.0.retain(|_, claim| claim.lane != *lane),
         }
+    }
+
+    /// What is held on a lane: the generation, the group, and the epoch of its lease.
+    pub fn held_on(&self, lane: usize) -> Vec<(u64, GroupId, Epoch)> {
+        let there = self.0.iter().filter(|(_, claim)| claim.lane == lane);
+        there
+            .filter_map(|(group, claim)| Some((claim.generation, *group, claim.held?)))
+            .collect()
     }
 
     /// Hands a group over.

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     broker::Broker,
     roster::Board,
+    supervise,
     wire::{
         self, VERSION,
         drain::{Drain, Draining},
@@ -28,7 +29,8 @@ pub async fn hear(
         .subscribe(broker.names.drain(&board.process()))
         .await?;
     let client = broker.client.clone();
-    tokio::spawn(async move {
+    let until = ended.clone();
+    supervise::vital("drain-orders", &until, async move {
         while let Some(Some(word)) = ended.run_until_cancelled(words.next()).await {
             if let Err(error) = wire::decode::<Drain>(&word.payload) {
                 tracing::warn!("a word to drain was not understood: {error}");

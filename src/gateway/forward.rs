@@ -79,6 +79,16 @@ pub struct Publisher {
     pub seat: Option<Seat>,
 }
 
+impl Drop for Publisher {
+    /// What it has not taken waits no more, also where it panicked.
+    fn drop(&mut self) {
+        self.queue.close();
+        while let Ok(message) = self.queue.try_recv() {
+            self.budget.drop_one(message.body.size());
+        }
+    }
+}
+
 impl Publisher {
     /// Publishes until the queue is closed and empty, or the lease ends. `last` is the stream
     /// sequence of the shard's last stored message.
@@ -92,7 +102,7 @@ impl Publisher {
 
     async fn publish(&mut self, last: u64) -> End {
         let mut flight = Flight::new(last);
-        let mut waiting = Waiting::default();
+        let mut waiting = Waiting::new(self.budget.clone());
         while self.fill(&mut waiting).await {
             let outcome = match self.ride(&mut flight, &mut waiting).await {
                 Ok(true) => Ok(()),
@@ -100,7 +110,6 @@ impl Publisher {
                 Err(end) => Err(end),
             };
             if let Err(end) = outcome {
-                self.discard(waiting);
                 return end;
             }
         }
@@ -132,9 +141,9 @@ impl Publisher {
     async fn alone(&mut self, flight: &mut Flight, waiting: &mut Waiting) -> Result<(), End> {
         let sent_at = clock::now();
         self.meters.sent(waiting.waited(sent_at));
-        self.budget.takes_off();
+        let flying = self.budget.takes_off();
         let stored = self.store(flight, waiting).await;
-        self.budget.lands();
+        drop(flying);
         let (count, now) = (stored?, clock::now());
         self.meters.acked(now - sent_at);
         self.budget.acked(clock::unix_ms());
@@ -222,13 +231,5 @@ impl Publisher {
             tracing::warn!(%shard, more, "the stream refuses what shard {shard} publishes, and others: {refusal}");
         }
         Answer::Refused
-    }
-
-    fn discard(&mut self, mut waiting: Waiting) {
-        self.queue.close();
-        let waiting = std::iter::from_fn(|| waiting.pop());
-        for message in waiting.chain(std::iter::from_fn(|| self.queue.try_recv().ok())) {
-            self.budget.drop_one(message.body.size());
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! One group: bids for its lease, runs its shards while it holds, stops them before it ends.
 
+mod end;
 mod open;
+mod parts;
 mod tended;
 
 use std::{sync::Arc, time::Duration};
@@ -11,9 +13,13 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 
-use self::open::{Open, Shown};
+pub use self::end::End;
+use self::{
+    open::{Open, Shown},
+    parts::{GiveUp, Parts},
+};
 use super::{
     ask::Asking,
     buffer::Budget,
@@ -27,9 +33,11 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
+    clock::{self, Instant},
     fleet::{GroupId, Layout, ShardId},
     lease::{Held, Keeper, Owner},
     subject::{self, Names},
+    supervise::{self, Failure},
     wire::{session::StoredSession, topology::Topology},
 };
 
@@ -55,19 +63,6 @@ pub struct Shared {
     pub partitions: u32,
     /// The lease time.
     pub ttl: Duration,
-}
-
-/// How a group's stay ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Another was faster.
-    NotWon,
-    /// Handed over: the lease is free.
-    Released,
-    /// The lease was lost, or a later owner stores.
-    Lost,
-    /// Discord refuses this bot with this code, on this shard.
-    Fatal(ShardId, u16),
 }
 
 /// Bids for a group and runs it until `stop`, the end of its lease, or a fatal close.
@@ -119,7 +114,10 @@ pub async fn run(
     }
     .run_shards(&stop)
     .await;
-    if matches!(end, End::Released | End::Fatal(..)) {
+    if matches!(end, End::Broken(_)) {
+        // What a broken stay may have left running ends with the word that nothing is held.
+        keeper.release().await;
+    } else if matches!(end, End::Released | End::Fatal(..)) {
         // After a fatal close too nothing runs here any more: who mends it need not wait for the end.
         keeper.release().await;
         tracing::info!(%group, "handed group {group} over");
@@ -141,6 +139,18 @@ struct Stay {
     batch: Option<GroupBatch>,
 }
 
+/// What the tasks of a shard are called.
+const SHARD: &str = "shard";
+/// How long the shards of a group that broke may take to close: others wait for its lease.
+const BROKEN_LIMIT: Duration = Duration::from_secs(1);
+
+async fn until(limit: Option<Instant>) {
+    match limit {
+        Some(limit) => tokio::time::sleep_until(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Stay {
     /// The stream of the group's shards.
     fn stream(&self) -> String {
@@ -155,37 +165,40 @@ impl Stay {
             Err(end) => return end,
         };
         self.batch = tender.as_ref().map(Tender::batch);
-        let _tended = tender.map(|tender| AbortOnDropHandle::new(tokio::spawn(tender.run())));
+        let _given_up = self.batch.clone().map(|batch| {
+            let budget = self.shared.budget.clone();
+            GiveUp { batch, budget }
+        });
+        let mut parts = Parts::new(tender, self.held.clone());
         let stay = Arc::new(self);
         // One shard that may not go on stops the others: the lease covers them all.
         let stop = stop.child_token();
         let mut shards = JoinSet::new();
         for id in stay.layout.shards_of(stay.group) {
             let (stay, stop) = (Arc::clone(&stay), stop.clone());
-            shards.spawn(async move { (id, Box::pin(stay.run_shard(id, stop)).await) });
+            let running = async move { (id, Box::pin(stay.run_shard(id, stop)).await) };
+            shards.spawn(supervise::named(SHARD, running));
         }
         let mut end = End::Released;
-        while let Some(ended) = shards.join_next().await {
-            let (id, ended) = match ended {
-                Ok(ended) => ended,
-                Err(error) => {
-                    tracing::error!(group = %stay.group, "a shard of group {} broke: {error}", stay.group);
-                    (ShardId(0), shard::End::LeaseLost)
-                }
+        let mut limit = None;
+        loop {
+            let ended = tokio::select! {
+                ended = shards.join_next() => match ended {
+                    Some(ended) => End::of_shard(&ended),
+                    None => return end,
+                },
+                failure = parts.failed() => End::Broken(failure),
+                // What waits for the part that is gone does not end by itself: it ends with its handle.
+                () = until(limit) => return end,
             };
-            end = match (ended, end) {
-                (_, End::Fatal(..)) | (shard::End::Stopped, _) => end,
-                (shard::End::Fatal(code), _) => End::Fatal(id, code),
-                _ => End::Lost,
-            };
-            if ended != shard::End::Stopped {
+            if let (End::Broken(_), None) = (ended, limit) {
+                limit = Some(clock::now() + BROKEN_LIMIT);
+            }
+            if ended != End::Released {
                 stop.cancel();
             }
+            end = end.and(ended);
         }
-        if let Some(batch) = &stay.batch {
-            batch.give_up(&stay.shared.budget);
-        }
-        end
     }
 
     /// Waits before the next try; an end where there is none.
@@ -199,23 +212,23 @@ impl Stay {
         }
     }
 
-    async fn run_shard(&self, id: ShardId, stop: CancellationToken) -> shard::End {
+    async fn run_shard(&self, id: ShardId, stop: CancellationToken) -> Result<shard::End, Failure> {
         let mut pause = pause();
         let mut behind = false;
         loop {
             // In a box while it opens: that needs far more room than to run.
             let opened = Box::pin(self.open_shard(id, &stop, behind)).await;
             match opened.map(Open::run) {
-                Ok(running) => match running.await {
+                Ok(running) => match running.await? {
                     shard::End::Behind => behind = true,
-                    end => return end,
+                    end => return Ok(end),
                 },
                 Err(error) => tracing::warn!(shard = %id, "shard {id} cannot begin yet: {error:#}"),
             }
             match self.again(&mut pause, &stop).await {
                 Ok(()) => {}
-                Err(End::Released) => return shard::End::Stopped,
-                Err(_) => return shard::End::LeaseLost,
+                Err(End::Released) => return Ok(shard::End::Stopped),
+                Err(_) => return Ok(shard::End::LeaseLost),
             }
         }
     }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use futures_util::{Stream, StreamExt};
 
 use crate::{
+    bot::{BotId, Said},
     broker::bucket::{Bucket, Entry, KvError},
     clock,
     config::Secret,
@@ -27,6 +28,32 @@ pub fn reason(code: u16) -> &'static str {
              the developer portal, or leave it out"
         }
         _ => "Discord closed for good",
+    }
+}
+
+/// Whether a fatal close is the fleet's. A token that is refused stops its own process alone, unless it is
+/// that of the fleet's bot: then every process with that token is to stop, and the others go on.
+///
+/// `mine` is the bot that this process began as, `said` what REST says where that is not known, `fleet` the
+/// fleet's bot. That the gateway refuses a token counts even where REST accepts it still, or cannot be asked:
+/// a restart would meet the same close, and burn an identify for it.
+pub fn concerns_the_fleet(
+    code: u16,
+    said: &Said,
+    mine: Option<BotId>,
+    fleet: Option<BotId>,
+) -> bool {
+    if code != 4004 {
+        return true;
+    }
+    let mine = match said {
+        Said::Is(bot, _) => Some(*bot),
+        Said::Refused | Said::Nothing(_) => mine,
+    };
+    match (mine, fleet) {
+        (mine, Some(fleet)) => mine == Some(fleet),
+        // Nobody has said whose fleet it is: a token that REST refuses need not be its own.
+        (_, None) => *said != Said::Refused,
     }
 }
 
@@ -88,4 +115,35 @@ pub async fn watch(
         let halt = entry.and_then(|entry| wire::decode::<Halt>(&entry.value).ok());
         std::future::ready(halt.filter(|halt| halt.token == fingerprint))
     })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_token_is_the_fleets_where_the_bot_is() {
+        let (ours, other) = (Some(BotId(1)), Some(BotId(2)));
+        let nothing = || Said::Nothing("away".to_owned());
+        let is = |bot: u64| Said::Is(BotId(bot), String::new());
+        let fleet = |said: Said, mine, fleet| concerns_the_fleet(4004, &said, mine, fleet);
+        // Refused by both; refused by the gateway alone; REST away.
+        for said in [Said::Refused, is(1), nothing()] {
+            assert!(fleet(said, ours, ours));
+        }
+        // Another bot's, and one that nobody can tell.
+        for said in [Said::Refused, is(2), nothing()] {
+            assert!(!fleet(said.clone(), other, ours));
+            assert!(!fleet(said.clone(), None, ours), "{said:?}");
+        }
+        // REST knows better than the token does.
+        assert!(fleet(is(1), None, ours) && !fleet(is(2), ours, ours));
+        // A fleet that an older release began.
+        assert!(fleet(nothing(), ours, None) && fleet(is(1), None, None));
+        assert!(!fleet(Said::Refused, None, None));
+        // What is wrong with the configuration is everybody's.
+        for code in 4010..=4014 {
+            assert!(concerns_the_fleet(code, &nothing(), other, ours));
+        }
+    }
 }

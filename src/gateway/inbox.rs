@@ -34,11 +34,11 @@ pub struct Answers {
 }
 
 impl Inbox {
-    /// Opens it.
+    /// Opens it; the future hands out what comes, and has to run as long as anybody waits for something.
     ///
     /// # Errors
     /// Where NATS refuses the subscription.
-    pub async fn open(broker: &Broker) -> Result<Self> {
+    pub async fn open(broker: &Broker) -> Result<(Self, impl Future<Output = ()> + use<>)> {
         let name = broker.client.new_inbox();
         let messages = broker.client.subscribe(format!("{name}.*.*")).await?;
         let inbox = Self(Arc::new(Inner {
@@ -46,8 +46,8 @@ impl Inbox {
             next: AtomicU64::default(),
             listed: Mutex::default(),
         }));
-        tokio::spawn(inbox.clone().hand_out(messages));
-        Ok(inbox)
+        let handing_out = inbox.clone().hand_out(messages);
+        Ok((inbox, handing_out))
     }
 
     /// One more part.

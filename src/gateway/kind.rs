@@ -109,6 +109,7 @@ mod tests {
         Arc::new(Topology {
             v: 1,
             layout,
+            application: None,
             allow: Vec::new(),
             deny: deny.iter().map(ToString::to_string).collect(),
         })

@@ -21,10 +21,11 @@ use super::{
 };
 use crate::{
     broker::{Broker, bucket::Bucket},
-    config,
+    clock, config,
     fleet::{GroupId, Layout},
     lease::Held,
     subject::Names,
+    supervise::{self, Failure},
     telemetry::seldom::Seldom,
 };
 
@@ -62,6 +63,8 @@ pub enum Report {
     Won(GroupId, Held),
     /// It is not held any more, or never was.
     Ended(GroupId, group::End),
+    /// The lane of this number is gone, and all that ran there with it.
+    LaneGone(usize, Failure),
 }
 
 /// The way to one lane.
@@ -87,18 +90,30 @@ impl Lane {
         let (opened, open) = oneshot::channel();
         let runtime = runtime(gather, shared.budget.clone()).context("cannot build a runtime")?;
         let label = format!("{}-lane-{number}", shared.process);
+        let end = LaneEnd {
+            number,
+            reports: reports.clone(),
+            failure: Some(Failure::panicked(LANE)),
+        };
         let thread = thread::Builder::new()
             .name(format!("lane-{number}"))
             .spawn(move || {
-                runtime.block_on(async move {
+                // In this order: what ran on the runtime is gone when the end is told.
+                let mut end = end;
+                let runtime = runtime;
+                let lane = async move {
                     match connect(&nats, names, &label).await {
-                        Ok(tools) => {
+                        Ok((tools, helpers)) => {
                             _ = opened.send(Ok(()));
-                            serve(&tools, shared, wanted, reports).await;
+                            serve(&tools, shared, wanted, reports, helpers).await
                         }
-                        Err(error) => _ = opened.send(Err(error)),
+                        Err(error) => {
+                            _ = opened.send(Err(error));
+                            None
+                        }
                     }
-                });
+                };
+                end.failure = runtime.block_on(supervise::named(LANE, lane));
             })?;
         open.await.context("the lane ended before it began")??;
         Ok(Self { bids, thread })
@@ -117,6 +132,25 @@ impl Lane {
     }
 }
 
+/// What a lane's own task is called.
+const LANE: &str = "lane";
+
+/// Tells how a lane ended, however that was.
+struct LaneEnd {
+    number: usize,
+    reports: mpsc::UnboundedSender<Report>,
+    /// None: it was asked to.
+    failure: Option<Failure>,
+}
+
+impl Drop for LaneEnd {
+    fn drop(&mut self) {
+        if let Some(failure) = self.failure {
+            _ = self.reports.send(Report::LaneGone(self.number, failure));
+        }
+    }
+}
+
 fn runtime(gather: Duration, budget: Budget) -> std::io::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all();
@@ -132,52 +166,120 @@ fn runtime(gather: Duration, budget: Budget) -> std::io::Result<tokio::runtime::
     builder.build()
 }
 
-async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Tools> {
+/// Connects, and starts what its groups need besides: the end of one of those is the lane's.
+async fn connect(
+    nats: &config::Nats,
+    names: Names,
+    label: &str,
+) -> Result<(Tools, JoinSet<Failure>)> {
     let broker = Broker::connect(nats, names, label).await?;
     broker.ready(Duration::from_secs(60)).await?;
     let leases = Bucket::open(&broker, &broker.names.lease_bucket()).await?;
     let state = Bucket::open(&broker, &broker.names.state_bucket()).await?;
     let mut words = broker.client.subscribe(broker.names.leader()).await?;
     let (heard, leader) = watch::channel(0);
-    tokio::spawn(async move {
+    let mut helpers = JoinSet::new();
+    helpers.spawn(helper("leader-watch", async move {
         while words.next().await.is_some() {
             heard.send_modify(|count| *count += 1);
         }
-    });
-    let inbox = Inbox::open(&broker).await?;
-    Ok(Tools {
+    }));
+    let (inbox, handing_out) = Inbox::open(&broker).await?;
+    helpers.spawn(helper("inbox", handing_out));
+    let tools = Tools {
         broker,
         leases,
         state,
         inbox,
         refusals: Seldom::default(),
         leader,
-    })
+    };
+    Ok((tools, helpers))
 }
 
+/// A task that runs as long as its lane does.
+async fn helper(task: &'static str, future: impl Future<Output = ()>) -> Failure {
+    match supervise::caught(task, future).await {
+        Ok(()) => Failure::ended(task),
+        Err(failure) => failure,
+    }
+}
+
+/// Runs groups until nobody bids any more, or a helper of the lane is gone: why, if so.
 async fn serve(
     tools: &Tools,
     shared: Arc<Shared>,
     mut wanted: mpsc::UnboundedReceiver<Bid>,
     reports: mpsc::UnboundedSender<Report>,
-) {
+    mut helpers: JoinSet<Failure>,
+) -> Option<Failure> {
     let mut groups = JoinSet::new();
+    // Ends all groups of a lane that cannot go on; each ends by the supervisor's word too.
+    let stops = CancellationToken::new();
+    let mut failure = None;
+    let mut limit = clock::now();
     loop {
         tokio::select! {
-            bid = wanted.recv() => {
-                let Some(Bid { layout, group, stop }) = bid else { break };
+            bid = wanted.recv(), if failure.is_none() => {
+                let Some(bid) = bid else { break };
                 let (shared, tools) = (Arc::clone(&shared), tools.clone());
-                let (won, ended) = (reports.clone(), reports.clone());
-                groups.spawn(async move {
-                    let won = move |held| _ = won.send(Report::Won(group, held));
-                    let end = Box::pin(group::run(shared, tools, layout, group, stop, won)).await;
-                    _ = ended.send(Report::Ended(group, end));
-                });
+                groups.spawn(run_group(bid, shared, tools, reports.clone(), stops.clone()));
             }
-            Some(_) = groups.join_next() => {}
+            ended = groups.join_next(), if !groups.is_empty() => {
+                if ended.is_some() && groups.is_empty() && failure.is_some() {
+                    break;
+                }
+            }
+            Some(gone) = helpers.join_next(), if failure.is_none() => {
+                failure = gone.ok();
+                limit = clock::now() + BROKEN_LIMIT;
+                stops.cancel();
+                if groups.is_empty() {
+                    break;
+                }
+            }
+            // What waits for the helper does not end by itself.
+            () = tokio::time::sleep_until(limit), if failure.is_some() => break,
         }
+    }
+    if failure.is_some() {
+        groups.abort_all();
     }
     while groups.join_next().await.is_some() {}
     // What is still on its way out, such as a withdrawal.
     _ = tokio::time::timeout(Duration::from_secs(1), tools.broker.client.flush()).await;
+    failure
+}
+
+/// How long the groups of a lane that cannot go on may take to end.
+const BROKEN_LIMIT: Duration = Duration::from_secs(2);
+
+async fn run_group(
+    bid: Bid,
+    shared: Arc<Shared>,
+    tools: Tools,
+    reports: mpsc::UnboundedSender<Report>,
+    stops: CancellationToken,
+) {
+    let Bid {
+        layout,
+        group,
+        stop,
+    } = bid;
+    let told = reports.clone();
+    let won = move |held| _ = told.send(Report::Won(group, held));
+    let asked = stop.clone();
+    let run = Box::pin(group::run(shared, tools, layout, group, stop, won));
+    let run = supervise::caught("group", run);
+    tokio::pin!(run);
+    let end = tokio::select! {
+        end = &mut run => end,
+        () = stops.cancelled() => {
+            asked.cancel();
+            run.await
+        }
+    };
+    // Where it panicked its lease is given up by the keeper that it dropped.
+    let end = end.unwrap_or_else(group::End::Broken);
+    _ = reports.send(Report::Ended(group, end));
 }

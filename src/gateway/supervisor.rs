@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     LOOK_EVERY,
     assign::{self, View},
+    broken::Broken,
     claims::{self, Claims},
     gauge as gauges,
     group::{self, Shared},
@@ -21,12 +22,15 @@ use super::{
     metrics as table,
 };
 use crate::{
+    bot::{self, BotId},
     broker::bucket::Bucket,
     clock,
     config::{Assignment, Config},
-    fleet::Layout,
+    fleet::{Layout, ShardId},
     lease,
     roster::{Board, Roster},
+    subject,
+    supervise::{self, Failure},
     wire::{
         status::GatewayStatus,
         topology::{Halt, Halted, Topology},
@@ -37,9 +41,11 @@ use crate::{
 const SETTLE: Duration = Duration::from_millis(1500);
 
 /// The owner of this process's claims.
-pub struct Supervisor {
+pub struct Supervisor<'a> {
     /// The whole configuration.
     pub config: Arc<Config>,
+    /// Which bot this process is, where that is known.
+    pub bot: Option<BotId>,
     /// Where it says how it is.
     pub board: Board,
     /// The bucket of state.
@@ -51,14 +57,14 @@ pub struct Supervisor {
     /// What groups share.
     pub shared: Arc<Shared>,
     /// Where groups run.
-    pub lanes: Vec<Lane>,
+    pub lanes: &'a [Lane],
     /// Who is there.
     pub roster: Roster,
     /// Cancelled once an operator asked to hand everything over and to stay.
     pub asked: CancellationToken,
 }
 
-impl Supervisor {
+impl Supervisor<'_> {
     /// Bids, holds and gives back until `shutdown`; then hands everything over.
     ///
     /// # Errors
@@ -78,10 +84,12 @@ impl Supervisor {
             claims: Claims::default(),
             holders: Holders::new(self.config.lease.ttl.0),
             layout,
+            broken: Broken::default(),
             drained: false,
         };
-        let mut halted = None;
+        let mut ended = Ok(());
         let mut moves = self.roster.moves();
+        let mut topology = self.topology.clone();
         let settled = clock::now() + SETTLE;
         let mut look_at = settled;
         self.show(&work);
@@ -93,15 +101,17 @@ impl Supervisor {
                     self.board.draining();
                     work.claims.give_back_all();
                 }
-                Some(halt) = halts.next() => { halted = Some(halt); break }
+                Some(halt) = halts.next() => { ended = Err(Halted(halt).into()); break }
                 Some(report) = reports.recv() => {
                     if let Some((shard, code)) = claims::fatal(&report) {
-                        let (token, process) = (&self.config.discord.token, self.board.process());
-                        halted = Some(halt::write(&self.state, token, &process, shard, code).await);
                         work.claims.apply(&report);
+                        ended = Err(self.refused(shard, code).await);
                         break;
                     }
-                    work.claims.apply(&report);
+                    if let Err(failure) = self.heard(&report, &mut work).await {
+                        ended = Err(failure.into());
+                        break;
+                    }
                     // Where its taker was faster than this word, the next may go.
                     if matches!(report, Report::Ended(_, group::End::Released)) && clock::now() >= settled {
                         self.look(&mut work);
@@ -114,6 +124,13 @@ impl Supervisor {
                     let holder = entry.and_then(|entry| lease::holder(&entry.value));
                     if work.holders.heard(&key, holder, now) && now >= settled {
                         self.look(&mut work);
+                    }
+                }
+                // It may have been seeded by an older release, which names no bot.
+                Ok(()) = topology.changed() => {
+                    if let Err(other) = bot::check(self.bot, &topology.borrow_and_update()) {
+                        ended = Err(other.into());
+                        break;
                     }
                 }
                 Ok(()) = moves.changed() => {
@@ -129,7 +146,59 @@ impl Supervisor {
             self.show(&work);
         }
         self.hand_over(work, reports).await;
-        halted.map_or(Ok(()), |halt| Err(Halted(halt).into()))
+        ended
+    }
+
+    /// Discord closed a shard for good: who has to end for it, the fleet or this process alone.
+    async fn refused(&self, shard: ShardId, code: u16) -> anyhow::Error {
+        let discord = &self.config.discord;
+        // Where it is known whose the token is, nobody is kept waiting for Discord's REST.
+        let said = match (code, self.bot) {
+            (4004, None) => bot::ask(discord).await,
+            _ => bot::Said::Nothing("not asked".to_owned()),
+        };
+        let fleet = self.topology.borrow().bot().map(BotId);
+        if !halt::concerns_the_fleet(code, &said, self.bot, fleet) {
+            let closed = Some(shard.0);
+            return bot::Refused { closed }.into();
+        }
+        let process = self.board.process();
+        Halted(halt::write(&self.state, &discord.token, &process, shard, code).await).into()
+    }
+
+    /// A lane's word.
+    ///
+    /// # Errors
+    /// Where the lane itself is gone: that is not mended in this process.
+    async fn heard(&self, report: &Report, work: &mut Work) -> Result<(), Failure> {
+        match report {
+            Report::Ended(group, group::End::Broken(failure)) => {
+                let pause = work.broken.broke(*group, clock::now());
+                tracing::error!(
+                    %group,
+                    task = failure.task,
+                    "group {group} cannot go on here: {failure}. Its shards are closed and its lease is given \
+                     up; this process leaves it to others for {pause:?}"
+                );
+            }
+            Report::LaneGone(lane, failure) => {
+                supervise::report(*failure);
+                // Nothing runs there any more, and nobody else can say so to whoever waits for these.
+                for (generation, group, epoch) in work.claims.held_on(*lane) {
+                    let (key, me) = (
+                        subject::group_lease(generation, group),
+                        self.board.process(),
+                    );
+                    lease::give_up_of(&self.leases, &key, &me, epoch).await;
+                }
+            }
+            Report::Won(..) | Report::Ended(..) => {}
+        }
+        work.claims.apply(report);
+        match report {
+            Report::LaneGone(_, failure) => Err(*failure),
+            _ => Ok(()),
+        }
     }
 
     fn look(&self, work: &mut Work) {
@@ -141,7 +210,7 @@ impl Supervisor {
         let view = View {
             layout: work.layout,
             me: &me,
-            capacity: self.config.gateway.max_groups.0,
+            capacity: self.capacity(work),
             gateways: gateways
                 .iter()
                 .map(|(name, capacity)| (name.as_str(), *capacity))
@@ -161,7 +230,8 @@ impl Supervisor {
         let free = plan
             .candidates
             .into_iter()
-            .filter(|group| !work.claims.contains(*group));
+            .filter(|group| !work.claims.contains(*group))
+            .filter(|group| !work.broken.leaves(*group, clock::now()));
         for group in free.take(plan.wanted).collect::<Vec<_>>() {
             let lane = work.claims.emptiest_lane(self.lanes.len());
             let stop = work.claims.bid(group, work.layout.generation, lane);
@@ -173,6 +243,12 @@ impl Supervisor {
                 });
             }
         }
+    }
+
+    fn capacity(&self, work: &Work) -> u32 {
+        let holds = work.claims.mine().len();
+        let configured = self.config.gateway.max_groups.0;
+        work.broken.capacity(configured, holds, clock::now())
     }
 
     fn gateways(&self) -> BTreeMap<String, u32> {
@@ -204,7 +280,7 @@ impl Supervisor {
     fn show(&self, work: &Work) {
         let shards = self.shared.gauges.statuses();
         gauges::show(&shards);
-        let (groups, capacity) = (work.claims.statuses(), self.config.gateway.max_groups.0);
+        let (groups, capacity) = (work.claims.statuses(), self.capacity(work));
         let budget = &self.shared.budget;
         gauge!(table::GROUPS_HELD.name).set(groups.len() as f64);
         gauge!(table::GROUPS_CAPACITY.name).set(f64::from(capacity));
@@ -226,11 +302,9 @@ impl Supervisor {
             let Some(report) = reports.recv().await else {
                 break;
             };
-            work.claims.apply(&report);
+            // What breaks now is on its way out all the same.
+            _ = self.heard(&report, &mut work).await;
             self.show(&work);
-        }
-        for lane in self.lanes {
-            lane.join().await;
         }
     }
 }
@@ -240,6 +314,7 @@ struct Work {
     claims: Claims,
     holders: Holders,
     layout: Layout,
+    broken: Broken,
     /// An operator drained it: it bids no more.
     drained: bool,
 }

@@ -12,6 +12,7 @@ use crate::{
     broker::bucket::Bucket,
     config::{Config, Shards},
     subject::TOPOLOGY,
+    supervise,
     wire::{self, topology::Topology},
 };
 
@@ -47,7 +48,8 @@ pub async fn follow(
     warn_of_silence(config, &first);
     let (sender, receiver) = watch::channel(Arc::new(first));
     let (shutdown, config) = (shutdown.clone(), config.clone());
-    tokio::spawn(async move {
+    let until = shutdown.clone();
+    supervise::vital("topology", &until, async move {
         while let Some(Some(entry)) = shutdown.run_until_cancelled(entries.next()).await {
             match entry.map(|entry| wire::decode::<Topology>(&entry.value)) {
                 Some(Ok(topology)) => {

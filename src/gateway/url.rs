@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::socket::is_url;
-use crate::{backoff::Backoff, config};
+use crate::{backoff::Backoff, config, supervise};
 
 /// The gateway's URL as soon as it is known; asks until it is.
 pub fn watch(
@@ -22,7 +22,7 @@ pub fn watch(
     let (sender, receiver) = watch::channel(configured);
     if !known {
         let api = discord.api.trim_end_matches('/').to_owned();
-        tokio::spawn(async move {
+        supervise::helper("gateway-url", async move {
             _ = shutdown.run_until_cancelled(ask(&api, &sender)).await;
         });
     }

@@ -18,9 +18,14 @@ use crate::{
         bucket::{Bucket, KvError},
     },
     clock::{self, Boottime},
+    fleet::Epoch,
+    supervise,
     telemetry::seldom::Seldom,
     wire,
 };
+
+/// What its task is called.
+pub const TASK: &str = "lease";
 
 /// Who holds a lease, and where it is kept.
 #[derive(Clone)]
@@ -35,11 +40,20 @@ pub struct Owner {
     pub ttl: Duration,
 }
 
-/// Bids for one lease and keeps it. Dropping it stops renewing without releasing.
+/// Bids for one lease and keeps it. Dropped, it gives the lease up without anybody waiting for that.
 pub struct Keeper {
     held: watch::Receiver<Option<Held>>,
     release: CancellationToken,
     task: JoinHandle<()>,
+    /// To give up what a keeper that broke has left.
+    left: Left,
+}
+
+/// A lease that nobody keeps any more, as its holder remembers it.
+struct Left {
+    bucket: Bucket,
+    key: String,
+    nonce: String,
 }
 
 /// The process that a lease's value names; none where it is unreadable.
@@ -82,13 +96,22 @@ impl Keeper {
     /// used any more.
     pub async fn release(mut self) {
         self.release.cancel();
-        _ = (&mut self.task).await;
+        if (&mut self.task).await.is_err() {
+            // It panicked: what it wrote last is to be found in the key alone.
+            let Left { bucket, key, nonce } = &self.left;
+            release_where(bucket, key, |value, _| value.owner == *nonce).await;
+        }
     }
 
     fn start(owner: Owner, key: String, persistent: bool) -> Self {
         let (sender, held) = watch::channel(None);
         let release = CancellationToken::new();
         let nonce = format!("{:016x}", rand::rng().random::<u64>());
+        let left = Left {
+            bucket: owner.bucket.clone(),
+            key: key.clone(),
+            nonce: nonce.clone(),
+        };
         let run = Run {
             owner,
             key,
@@ -96,18 +119,50 @@ impl Keeper {
             sender,
             failures: Seldom::default(),
         };
-        let task = tokio::spawn(run.keep(persistent, release.clone()));
+        let keep = run.keep(persistent, release.clone());
+        let task = tokio::spawn(supervise::named(TASK, keep));
         Self {
             held,
             release,
             task,
+            left,
         }
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.task.abort();
+        self.release.cancel();
+    }
+}
+
+/// Gives up a lease whose keeper is gone with its thread, if `process` still has it by the acquisition of
+/// `epoch`: another's, or a later one, is left alone.
+pub async fn give_up_of(bucket: &Bucket, key: &str, process: &str, epoch: Epoch) {
+    let acquired = |value: &Value, revision| {
+        value.epoch == epoch.0 || (value.epoch == 0 && revision == epoch.0)
+    };
+    release_where(bucket, key, |value, revision| {
+        value.process == process && acquired(value, revision)
+    })
+    .await;
+}
+
+/// Deletes the key as it stands, if it is the one meant.
+async fn release_where(bucket: &Bucket, key: &str, meant: impl Fn(&Value, u64) -> bool) {
+    let released = async {
+        let Some(entry) = bucket.get(key).await? else {
+            return Ok(());
+        };
+        let value = wire::decode::<Value>(&entry.value);
+        if value.is_ok_and(|value| meant(&value, entry.revision)) {
+            bucket.delete(key, entry.revision).await?;
+        }
+        Ok::<_, KvError>(())
+    };
+    // Unanswered, it is gone with its time all the same.
+    if let Err(error) = released.await {
+        tracing::warn!(lease = key, "could not release {key}: {error}");
     }
 }
 

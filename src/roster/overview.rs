@@ -258,6 +258,7 @@ mod tests {
             topology: Some(Topology {
                 v: 1,
                 layout,
+                application: None,
                 allow,
                 deny,
             }),

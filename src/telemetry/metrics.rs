@@ -62,6 +62,8 @@ macro_rules! metrics {
 metrics! {
     /// One if every connection of this process to NATS stands; a gateway has one a lane, and one more.
     NATS_CONNECTED: Gauge "shardfleet_nats_connected" [];
+    /// Tasks that panicked, or ended although nobody had asked them to; `other` is a task without a name.
+    TASK_FAILURES: Counter "shardfleet_task_failures_total" ["task"];
     /// Always one; its labels say what runs.
     BUILD_INFO: Gauge "shardfleet_build_info" ["version"];
 }
@@ -107,14 +109,15 @@ pub fn install(fleet: &str, tables: &[&[Metric]]) -> Result<PrometheusHandle, Bu
 }
 
 /// Folds what was measured into the buckets, also where nobody scrapes: memory stays bounded.
-pub fn keep_up(handle: PrometheusHandle, closed: CancellationToken) {
-    tokio::spawn(closed.run_until_cancelled_owned(async move {
+pub async fn keep_up(handle: PrometheusHandle, closed: CancellationToken) {
+    let upkeep = async {
         let mut tick = tokio::time::interval(UPKEEP_EVERY);
         loop {
             tick.tick().await;
             handle.run_upkeep();
         }
-    }));
+    };
+    closed.run_until_cancelled(upkeep).await;
 }
 
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `GET /live` | 200 while the process runs; depends on neither NATS nor Discord |
+//! | `GET /live` | 200 while the process runs; depends on neither NATS nor Discord. 503 and why, once a task of it is gone that it cannot do without: it is about to end with 1 |
 //! | `GET /ready` | 200 once NATS was reached and until the process drains, else 503 and why. Never "all shards up": a cold start takes minutes |
 //! | `GET /metrics` | Prometheus text |
 //! | `PUT /log` | sets the level, or directives as `RUST_LOG` takes them; from this machine only, and by its own name |
@@ -10,7 +10,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -36,9 +36,28 @@ pub struct Admin(Arc<Parts>);
 
 struct Parts {
     ready: Ready,
+    live: Live,
     exporter: PrometheusHandle,
     process: Collector,
     level: Level,
+}
+
+/// Whether the process can go on; once it cannot, why.
+#[derive(Clone, Default)]
+pub struct Live(Arc<OnceLock<String>>);
+
+impl Live {
+    /// It cannot. The first word counts.
+    pub fn failed(&self, why: &str) {
+        _ = self.0.set(why.to_owned());
+    }
+
+    fn answer(&self) -> (StatusCode, String) {
+        match self.0.get() {
+            None => (StatusCode::OK, "live\n".to_owned()),
+            Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        }
+    }
 }
 
 /// Whether the process should be counted on: latches, each dropped once.
@@ -76,11 +95,12 @@ impl Ready {
 
 impl Admin {
     /// Endpoints of this process.
-    pub fn new(ready: Ready, exporter: PrometheusHandle, level: Level) -> Self {
+    pub fn new(ready: Ready, live: Live, exporter: PrometheusHandle, level: Level) -> Self {
         let process = Collector::default();
         process.describe();
         Self(Arc::new(Parts {
             ready,
+            live,
             exporter,
             process,
             level,
@@ -90,7 +110,7 @@ impl Admin {
     /// The routes.
     pub fn router(self) -> Router {
         Router::new()
-            .route("/live", get(async || "live\n"))
+            .route("/live", get(live))
             .route("/ready", get(ready))
             .route("/metrics", get(metrics))
             .route(
@@ -99,6 +119,10 @@ impl Admin {
             )
             .with_state(self)
     }
+}
+
+async fn live(State(Admin(parts)): State<Admin>) -> (StatusCode, String) {
+    parts.live.answer()
 }
 
 async fn ready(State(Admin(parts)): State<Admin>) -> (StatusCode, &'static str) {
@@ -139,6 +163,17 @@ async fn log(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_cannot_go_on_says_why() {
+        let live = Live::default();
+        assert_eq!(live.answer(), (StatusCode::OK, "live\n".to_owned()));
+        live.failed("its task roster panicked");
+        live.failed("another");
+        let (status, why) = live.answer();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(why, "its task roster panicked\n");
+    }
 
     #[test]
     fn readiness_comes_once_and_goes_once() {

@@ -24,7 +24,7 @@ use axum::{
     },
     routing::get,
 };
-use futures_util::{Stream, stream};
+use futures_util::{FutureExt, Stream, stream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,7 @@ use crate::{
         self, Roster,
         overview::{Overview, Shared},
     },
+    supervise,
 };
 
 /// How often the fleet is looked at: NATS does not feel how many watch.
@@ -81,7 +82,9 @@ impl Page {
         };
         let (looks, seen) = watch::channel(Arc::new(first));
         if self.0.set(seen).is_ok() {
-            tokio::spawn(closed.run_until_cancelled_owned(watch(broker, roster, looks)));
+            let until = closed.clone();
+            let watched = closed.run_until_cancelled_owned(watch(broker, roster, looks));
+            supervise::vital("page", &until, watched.map(|_| ()));
         }
     }
 

@@ -12,6 +12,10 @@ pub struct Topology {
     /// Shards, groups and generation.
     #[serde(flatten)]
     pub layout: Layout,
+    /// The bot whose fleet this is: its user id, in digits. None: nobody has said so yet, or an older
+    /// release wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
     /// Events forwarded; empty: all.
     pub allow: Vec<String>,
     /// Events never forwarded.
@@ -38,6 +42,11 @@ pub struct Halt {
 }
 
 impl Topology {
+    /// The bot whose fleet this is, where it is known.
+    pub fn bot(&self) -> Option<u64> {
+        self.application.as_ref()?.parse().ok()
+    }
+
     /// False for an event that nobody wants stored. READY and RESUMED always are: they carry the
     /// resume point.
     pub fn forwards(&self, event: &str) -> bool {
@@ -85,6 +94,7 @@ mod tests {
                 shards: 1,
                 group_size: 1,
             },
+            application: None,
             allow: vec!["MESSAGE_CREATE".to_owned(), "TYPING_START".to_owned()],
             deny: vec!["TYPING_START".to_owned(), "READY".to_owned()],
         };
@@ -93,5 +103,10 @@ mod tests {
         assert!(!topology.forwards("TYPING_START") && !topology.forwards("GUILD_CREATE"));
         let golden = r#"{"v":1,"generation":1,"shards":1,"group_size":1,"allow":["MESSAGE_CREATE","TYPING_START"],"deny":["TYPING_START","READY"]}"#;
         assert_eq!(crate::wire::encode(&topology), golden);
+        // A release that knows no application reads the one that does, and the other way round.
+        let golden = r#"{"v":1,"generation":1,"shards":1,"group_size":1,"application":"7","allow":[],"deny":[]}"#;
+        let named: Topology = crate::wire::decode(golden.as_bytes()).unwrap();
+        assert_eq!(named.bot(), Some(7));
+        assert_eq!(crate::wire::encode(&named), golden);
     }
 }

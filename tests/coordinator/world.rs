@@ -139,7 +139,7 @@ impl World {
             .unwrap();
         let board = Board::new(&name);
         let shutdown = CancellationToken::new();
-        let run = coordinator::run(config, broker, board.clone(), shutdown.clone());
+        let run = coordinator::run(config, broker, None, board.clone(), shutdown.clone());
         let task = tokio::spawn(run);
         Coordinator {
             board,

@@ -104,6 +104,8 @@ async fn the_fleet_at_a_glance() {
     assert_eq!(code, 0, "{check}");
     for part in [
         "opens a WebSocket",
+        "the bot 700000000000000001, called",
+        "the fleet is the bot 700000000000000001's, and so is the token",
         "identifies left",
         "auto: Discord recommends 4",
         "DISCORD is as this configuration wants it",
@@ -141,6 +143,14 @@ async fn check_names_what_is_wrong_and_a_way_out() {
     wrong(
         &["discord.token=another"],
         &["refuses the token", "DISCORD_TOKEN"],
+    );
+    // Another bot's, by its own first part: 1047654321098765432.
+    wrong(
+        &["discord.token=MTA0NzY1NDMyMTA5ODc2NTQzMg.another.bot"],
+        &[
+            "the token of the bot 1047654321098765432",
+            "that of the bot 700000000000000001",
+        ],
     );
     wrong(
         &["stream.max_age=1h"],

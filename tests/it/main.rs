@@ -1,6 +1,7 @@
 //! The whole, from outside: real processes, real nats-servers, real signals.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bot;
 mod choice;
 mod cli;
 mod cluster;
@@ -23,6 +24,7 @@ mod names;
 mod operator;
 mod outage;
 mod oversize;
+mod panics;
 mod permissions;
 mod process;
 mod publisher;

@@ -81,7 +81,8 @@ async fn the_backlogs_of_many_shards_flow_in_one_batch() {
 #[tokio::test]
 async fn an_answer_goes_to_the_shard_that_waits_for_it() {
     let (_nats, broker) = server().await;
-    let inbox = Inbox::open(&broker).await.unwrap();
+    let (inbox, handing_out) = Inbox::open(&broker).await.unwrap();
+    tokio::spawn(handing_out);
     let (mut first, mut second) = (inbox.part(), inbox.part());
     let gone = inbox.part().reply(1);
     for to in [second.reply(2), gone, first.reply(1), second.reply(3)] {

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use futures_util::StreamExt;
 use serde_json::json;
 
-use crate::support::fleet::{Fleet, TOKEN, discord::client, wait::LIMIT};
+use crate::support::{
+    fleet::{Fleet, TOKEN, discord::client, wait::LIMIT},
+    process::AWAY,
+};
 
 /// A token that Discord refuses. It is nobody's secret, and is hidden all the same.
 const WRONG: &str = "it.wrong-token.that-nobody.may-see-e2a9";
@@ -23,14 +26,21 @@ async fn the_token_is_found_nowhere() {
     fleet.resumed_since(&before, 4).await;
     look(&mut fleet, &wire, "with all well").await;
 
-    // Discord resets the token: its gateway says so, and its REST. Both are told in words.
+    // Discord refuses a token: its REST says so, and where that cannot be asked, its gateway. Both are told in
+    // words.
     fleet.token = WRONG.to_owned();
-    fleet.start_coordinator().await;
-    fleet.kill_coordinator(0);
+    let coordinator = fleet.start_coordinator().await;
+    let ended = fleet.coordinator_ends(coordinator, LIMIT).await;
+    assert_eq!(ended, Some(77));
     fleet.kill_gateway(0);
+    fleet.variables = vec![
+        ("SHARDFLEET_DISCORD__API", AWAY.to_owned()),
+        ("SHARDFLEET_DISCORD__GATEWAY", fleet.discord.gateway()),
+    ];
     let gateway = fleet.start_gateway().await;
     assert_eq!(fleet.gateway_ends(gateway, LIMIT).await, Some(77));
-    assert!(fleet.log("gateway-1").contains("the token is wrong"));
+    assert!(fleet.log("coordinator-1").contains("(401)"));
+    assert!(fleet.log("gateway-1").contains("with 4004"));
     look(&mut fleet, &wire, "after a wrong token").await;
 }
 

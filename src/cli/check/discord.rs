@@ -10,7 +10,10 @@ use super::{
     Finding, Report,
     migration::{self, Move},
 };
-use crate::config::{Config, Shards};
+use crate::{
+    bot::{self, BotId, Said},
+    config::{Config, Shards},
+};
 
 const LIMIT: Duration = Duration::from_secs(10);
 /// Discord's answer has some two hundred bytes.
@@ -36,13 +39,21 @@ struct SessionStartLimit {
     max_concurrency: u32,
 }
 
-/// Tells how Discord is, and what a move of the bot costs if `migrate` asks; returns how many shards it
-/// recommends, if it did.
-pub(super) async fn look(
-    config: &Config,
-    migrate: bool,
-    report: &mut Report,
-) -> Result<Option<u32>> {
+/// What Discord said that NATS is compared with.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// Shards that it recommends.
+    pub(super) shards: Option<u32>,
+    /// The bot whose token it is.
+    pub(super) bot: Option<BotId>,
+}
+
+/// Tells how Discord is, and what a move of the bot costs if `migrate` asks.
+pub(super) async fn look(config: &Config, migrate: bool, report: &mut Report) -> Result<Seen> {
+    let mut seen = Seen {
+        bot: bot::of_token(&config.discord.token),
+        ..Seen::default()
+    };
     let token = config.discord.token.expose();
     if token.is_empty() {
         report.tell(&Finding::wrong(
@@ -50,7 +61,7 @@ pub(super) async fn look(
             "none is configured".to_owned(),
             TOKEN_HINT,
         ))?;
-        return Ok(None);
+        return Ok(seen);
     }
     let api = &config.discord.api;
     let answer = match ask(api, token).await {
@@ -58,31 +69,39 @@ pub(super) async fn look(
         Err(error) => {
             let hint = "is discord.api right, and may this machine reach it? HTTPS_PROXY is heeded";
             report.tell(&Finding::wrong("discord", format!("{error:#}"), hint))?;
-            return Ok(None);
+            return Ok(seen);
         }
     };
-    let bot = match answer {
-        Ok(bot) => bot,
+    let gateway = match answer {
+        Ok(gateway) => gateway,
         Err(StatusCode::UNAUTHORIZED) => {
             let told = format!("Discord refuses the token: {api} answered 401");
             report.tell(&Finding::wrong("token", told, TOKEN_HINT))?;
-            return Ok(None);
+            return Ok(seen);
         }
         Err(status) => {
             let told = format!("{api}/gateway/bot answered {status}");
             report.tell(&Finding::wrong("discord", told, "wait, and check again"))?;
-            return Ok(None);
+            return Ok(seen);
         }
     };
-    report.tell(&Finding::fine("token", format!("{api} knows it")))?;
-    limits(config, &bot, report)?;
+    let whose = match (bot::ask(&config.discord).await, seen.bot) {
+        (Said::Is(bot, name), _) => {
+            seen.bot = Some(bot);
+            format!("{api} knows it: the bot {bot}, called {name:?}")
+        }
+        (_, Some(bot)) => format!("{api} knows it; by its own words it is the bot {bot}"),
+        (_, None) => format!("{api} knows it, and does not say which bot it is"),
+    };
+    report.tell(&Finding::fine("token", whose))?;
+    limits(config, &gateway, report)?;
     if migrate {
-        for finding in migration::forecast(movement(config, &bot)) {
+        for finding in migration::forecast(movement(config, &gateway)) {
             report.tell(&finding)?;
         }
     }
     let url = if config.discord.gateway.is_empty() {
-        &bot.url
+        &gateway.url
     } else {
         &config.discord.gateway
     };
@@ -93,7 +112,8 @@ pub(super) async fn look(
             Finding::wrong("gateway", format!("{url}: {error:#}"), hint)
         }
     })?;
-    Ok(Some(bot.shards))
+    seen.shards = Some(gateway.shards);
+    Ok(seen)
 }
 
 async fn ask(api: &str, token: &str) -> Result<Result<GatewayBot, StatusCode>> {

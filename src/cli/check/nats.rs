@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::operator::LISTEN,
     Finding, Report,
+    discord::Seen,
     sizes::{self, Taken},
 };
 use crate::{
+    bot::{self, BotId},
     broker::{
         self, Broker,
         provision::{self, Standing},
@@ -27,12 +29,8 @@ const REACH_LIMIT: Duration = Duration::from_secs(5);
 /// Discord's own largest events; a smaller limit turns them into compressed ones, or gaps.
 const GOOD_PAYLOAD: usize = 8 << 20;
 
-/// Tells how NATS is; `recommended`: how many shards Discord recommends, if it said so.
-pub(super) async fn look(
-    config: &Config,
-    recommended: Option<u32>,
-    report: &mut Report,
-) -> Result<()> {
+/// Tells how NATS is, beside what Discord said.
+pub(super) async fn look(config: &Config, seen: Seen, report: &mut Report) -> Result<()> {
     let Some(broker) = reach(config, report).await? else {
         return Ok(());
     };
@@ -41,7 +39,7 @@ pub(super) async fn look(
         let told = format!("no answer for this account: {error}");
         return report.tell(&Finding::wrong("jetstream", told, hint));
     }
-    stored(config, recommended, &broker, report).await
+    stored(config, seen, &broker, report).await
 }
 
 /// Connects; nothing where that fails, which it tells.
@@ -81,18 +79,14 @@ pub(super) async fn reach(config: &Config, report: &mut Report) -> Result<Option
     Ok(Some(broker))
 }
 
-async fn stored(
-    config: &Config,
-    recommended: Option<u32>,
-    broker: &Broker,
-    report: &mut Report,
-) -> Result<()> {
+async fn stored(config: &Config, seen: Seen, broker: &Broker, report: &mut Report) -> Result<()> {
     let buckets = provision::bucket_standings(broker, &config.stream, &config.lease).await;
     compare("buckets", buckets, report)?;
     // Where the bucket is missing, so is the topology.
     let shared = roster::shared(broker).await.unwrap_or_default();
     if let Some(topology) = &shared.topology {
         seeds(config, topology, report)?;
+        whose(seen.bot, topology, report)?;
     }
     if let Some(halt) = &shared.halt {
         let told = format!(
@@ -103,7 +97,7 @@ async fn stored(
         report.tell(&Finding::wrong("halted", told, hint))?;
     }
     let configured = match config.fleet.shards {
-        Shards::Auto => recommended,
+        Shards::Auto => seen.shards,
         Shards::Fixed(shards) => Some(shards),
     };
     let layout = shared
@@ -172,6 +166,22 @@ fn compare(about: &'static str, found: Result<Vec<Standing>>, report: &mut Repor
         })?;
     }
     Ok(())
+}
+
+/// Whether the fleet is this token's bot's.
+fn whose(bot: Option<BotId>, topology: &Topology, report: &mut Report) -> Result<()> {
+    if let Err(other) = bot::check(bot, topology) {
+        let hint = "the token of that bot, or another fleet.name; every role ends with 64";
+        return report.tell(&Finding::wrong("bot", other.to_string(), hint));
+    }
+    let told = match (topology.bot(), bot) {
+        (Some(fleet), Some(_)) => format!("the fleet is the bot {fleet}'s, and so is the token"),
+        (Some(fleet), None) => {
+            format!("the fleet is the bot {fleet}'s; whose the token is is not known")
+        }
+        (None, _) => "the fleet does not name its bot yet: the next leader does".to_owned(),
+    };
+    report.tell(&Finding::fine("bot", told))
 }
 
 /// Keys of `[fleet]` seed the topology once; afterwards the file no longer counts.

@@ -153,6 +153,7 @@ mod tests {
         let topology = Some(Topology {
             v: 1,
             layout,
+            application: None,
             allow,
             deny,
         });

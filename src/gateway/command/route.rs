@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use async_nats::{Message, Request, RequestErrorKind};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use crate::{
     broker::Broker,
     fleet::ShardId,
     subject::GATEWAYS,
+    supervise,
     wire::{
         self, VERSION,
         command::{ASKER, Command, Reason, Refused, Reply, Spread},
@@ -47,7 +48,8 @@ pub async fn route(
         .queue_subscribe(subject, GATEWAYS.to_owned())
         .await?;
     let places = Arc::new(Semaphore::new(MOST_AT_ONCE));
-    tokio::spawn(closed.run_until_cancelled_owned(async move {
+    let until = closed.clone();
+    let routing = closed.run_until_cancelled_owned(async move {
         while let Some(message) = asks.next().await {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else {
                 return;
@@ -68,7 +70,8 @@ pub async fn route(
                 drop(place);
             });
         }
-    }));
+    });
+    supervise::vital("commands", &until, routing.map(|_| ()));
     Ok(())
 }
 

@@ -3,21 +3,38 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::message::Message;
-use crate::clock::Instant;
+use crate::{clock::Instant, gateway::buffer::Budget};
 
 /// Messages whose ids are looked for in the stream when one is in doubt; more stay in the queue.
 const MOST: usize = 64;
 /// The same in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Messages, oldest first.
-#[derive(Default)]
+/// Messages, oldest first. What is left when it is dropped, as by a panic, waits no more.
 pub struct Waiting {
     messages: VecDeque<Message>,
     bytes: usize,
+    budget: Budget,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        for message in &self.messages {
+            self.budget.drop_one(message.body.size());
+        }
+    }
 }
 
 impl Waiting {
+    /// Nothing waits yet of what this budget counts.
+    pub fn new(budget: Budget) -> Self {
+        Self {
+            messages: VecDeque::new(),
+            bytes: 0,
+            budget,
+        }
+    }
+
     /// One more at the end.
     pub fn push(&mut self, message: Message) {
         self.bytes += message.body.size();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     fleet::ShardId,
@@ -15,6 +16,7 @@ use crate::{
         shard::{self, Shard},
         track::Session,
     },
+    supervise::{self, Failure},
 };
 
 /// A shard with its ways open.
@@ -35,10 +37,15 @@ impl Open {
     ///
     /// What it was given is moved on before the first poll, and the shard is in a box: a future keeps the room
     /// of both, and there is one of these for each shard.
-    pub(super) fn run(self) -> impl Future<Output = shard::End> {
+    ///
+    /// # Errors
+    /// Where the publisher or the keeper panicked: the shard is closed then.
+    pub(super) fn run(self) -> impl Future<Output = Result<shard::End, Failure>> {
         let on_status = self.shown;
-        let publisher = tokio::spawn(Box::new(self.publisher).run(self.point.last));
-        let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved));
+        let stop = &self.shard.stop;
+        let publishing = Box::new(self.publisher).run(self.point.last);
+        let publisher = spawn(PUBLISHER, stop, publishing);
+        let keeper = spawn(KEEPER, stop, keep::keep(self.key, self.readies, self.moved));
         let points = self.shard.points.clone();
         let track = self.point.track();
         let shard = Box::pin(self.shard.run(self.asks, track));
@@ -48,24 +55,45 @@ impl Open {
             let (end, last) = shard.await;
             // The queue's sender went with the shard: the publisher stores what is left and ends.
             let outcome = publisher.await;
-            if let (shard::End::Stopped, Ok(forward::End::Flushed), Some(session)) =
-                (end, &outcome, last)
+            // The keeper hears of READYs from a batch that a broken publisher has not left: not waited for.
+            let outcome = outcome.map_err(|error| Failure::of(PUBLISHER, &Err::<(), _>(error)))?;
+            if let (shard::End::Stopped, forward::End::Flushed, Some(session)) =
+                (end, outcome, last)
             {
                 _ = points.send(session);
             }
             drop(points);
-            _ = keeper.await;
-            match outcome {
-                Ok(forward::End::Flushed) => end,
-                Ok(forward::End::LeaseLost) | Err(_) => shard::End::LeaseLost,
-                Ok(forward::End::Usurped) => {
+            let kept = keeper.await;
+            kept.map_err(|error| Failure::of(KEEPER, &Err::<(), _>(error)))?;
+            Ok(match outcome {
+                forward::End::Flushed => end,
+                forward::End::LeaseLost => shard::End::LeaseLost,
+                forward::End::Usurped => {
                     tracing::warn!(shard = %shown.id, "a later owner stores for shard {}", shown.id);
                     shard::End::PublisherGone
                 }
-                Ok(forward::End::Behind) => shard::End::Behind,
-            }
+                forward::End::Behind => shard::End::Behind,
+            })
         }
     }
+}
+
+const PUBLISHER: &str = "publisher";
+const KEEPER: &str = "session";
+
+/// Spawns a task beside the shard; where it panics, the group is stopped: the shard looks up at once.
+fn spawn<T: Send + 'static>(
+    task: &'static str,
+    stop: &CancellationToken,
+    future: impl Future<Output = T> + Send + 'static,
+) -> AbortOnDropHandle<T> {
+    let broke = stop.clone().drop_guard();
+    let future = supervise::named(task, future);
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let outcome = future.await;
+        broke.disarm();
+        outcome
+    }))
 }
 
 /// Takes the shard off the status when it ends, however it ends.

@@ -59,6 +59,8 @@ pub(crate) struct Fleet {
     began: Instant,
     /// What processes that start from now on take for the bot's token.
     pub(crate) token: String,
+    /// What else they are told, over everything.
+    pub(crate) variables: Vec<(&'static str, String)>,
     /// The build that they are.
     pub(crate) program: PathBuf,
     pub(crate) plan: Plan,
@@ -117,6 +119,7 @@ impl Fleet {
             witness,
             began,
             token: TOKEN.to_owned(),
+            variables: Vec::new(),
             program: BIN.into(),
             plan,
             folder,
@@ -204,6 +207,12 @@ impl Fleet {
         process.end(limit).await
     }
 
+    /// Waits until it ends by itself. Returns the exit code.
+    pub(crate) async fn coordinator_ends(&mut self, at: usize, limit: Duration) -> Option<i32> {
+        let process = self.coordinators[at].process.take().unwrap();
+        process.end(limit).await
+    }
+
     /// SIGSTOP.
     pub(crate) fn pause_gateway(&self, at: usize) {
         self.gateways[at]
@@ -252,6 +261,28 @@ impl Fleet {
         wires.expect("the plan says nothing of wires")
     }
 
+    /// One task of this name panics in a process of a fleet with [`Plan::panics`].
+    pub(crate) fn panic(&self, process: &str, task: &str) {
+        std::fs::write(self.panics(process).join(task), "").unwrap();
+    }
+
+    fn panics(&self, process: &str) -> PathBuf {
+        self.folder.path().join(format!("panics-of-{process}"))
+    }
+
+    /// Where a process serves its page, as it tells.
+    pub(crate) async fn page(&mut self, process: &str) -> String {
+        let mut page = None;
+        self.wait_until("a process tells of its page", LIMIT, |state| {
+            let mut processes = state.fleet.processes.iter();
+            let status = processes.find(|status| status.process == process);
+            page = status.and_then(|status| status.page.clone());
+            page.is_some()
+        })
+        .await;
+        page.unwrap().trim_end_matches('/').to_owned()
+    }
+
     /// Makes something go wrong at Discord. Returns how many shards or settings it touched.
     pub(crate) async fn fault(&self, fault: Value) -> u64 {
         self.discord.fault(fault).await
@@ -285,10 +316,16 @@ impl Fleet {
             ("SHARDFLEET_DISCORD__API", api),
             ("SHARDFLEET_PROCESS__NAME", name.to_owned()),
         ];
+        if self.plan.panics {
+            let folder = self.panics(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            variables.push(("SHARDFLEET_TEST_PANIC", folder.display().to_string()));
+        }
         if let Some(tls) = &self.tls {
             variables.push(("SSL_CERT_FILE", tls.authority.display().to_string()));
             variables.push(("SSL_CERT_DIR", self.folder.path().display().to_string()));
         }
+        variables.extend(self.variables.iter().cloned());
         Process::start(&Start {
             name,
             program: &self.program,

@@ -163,7 +163,9 @@ pub(crate) async fn publisher(
     shard: u32,
     held: watch::Receiver<Option<Held>>,
 ) -> (Handover, Box<Publisher>) {
-    let answers = Inbox::open(broker).await.unwrap().part();
+    let (inbox, handing_out) = Inbox::open(broker).await.unwrap();
+    tokio::spawn(handing_out);
+    let answers = inbox.part();
     let outlet = Outlet::open(broker, ShardId(shard), STREAM, answers, Seldom::default());
     let (queue, waiting) = mpsc::unbounded_channel();
     let (ready, _) = mpsc::unbounded_channel();

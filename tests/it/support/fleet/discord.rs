@@ -105,6 +105,11 @@ impl Discord {
         format!("{}://{address}/api/v10", self.scheme)
     }
 
+    /// Where its gateway is.
+    pub(crate) fn gateway(&self) -> String {
+        format!("ws://{}/?v=10&encoding=json", self.address)
+    }
+
     /// Makes something go wrong. Returns how many shards or settings it touched.
     pub(crate) async fn fault(&self, fault: Value) -> u64 {
         self.post("fault", fault).await["applied"].as_u64().unwrap()

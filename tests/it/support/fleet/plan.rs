@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) witnessed: bool,
     pub(crate) wired: bool,
     pub(crate) tls: bool,
+    pub(crate) panics: bool,
     pub(crate) cold: bool,
 }
 
@@ -57,6 +58,7 @@ impl Default for Plan {
             witnessed: false,
             wired: false,
             tls: false,
+            panics: false,
             cold: false,
         }
     }
@@ -159,6 +161,12 @@ impl Plan {
     /// Discord is reached over https and wss.
     pub(crate) fn over_tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Tasks panic when the test asks for it.
+    pub(crate) fn panics(mut self) -> Self {
+        self.panics = true;
         self
     }
 
