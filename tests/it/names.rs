@@ -52,6 +52,7 @@ impl Shard {
             group_size: 8,
         };
         let topology = Arc::new(Topology {
+            application: None,
             v: 1,
             layout,
             allow: allow.iter().map(ToString::to_string).collect(),
@@ -90,7 +91,9 @@ fn ready(id: &Value) -> String {
 /// Where the next owner of the shard begins, without a key.
 async fn resumes(nats: &Nats) -> ResumePoint {
     let broker = connect(&nats.url).await;
-    let answers = Inbox::open(&broker).await.unwrap().part();
+    let (inbox, hearing) = Inbox::open(&broker).await.unwrap();
+    tokio::spawn(hearing);
+    let answers = inbox.part();
     let outlet = Outlet::open(&broker, SHARD, STREAM, answers, Seldom::default()).await;
     let (last, gap) = outlet.unwrap().last_and_gap().await;
     assert_ne!(last, Last::Unknown);
