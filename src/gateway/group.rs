@@ -24,7 +24,6 @@ use super::{
     ask::Asking,
     buffer::Budget,
     command::{Commands, near::Near},
-    discord::Discord,
     forward::{self, GroupBatch, Handover, Outlet, Publisher, Told, tend::Tender},
     gauge::Gauges,
     lane::Tools,
@@ -46,8 +45,10 @@ use crate::{
 pub struct Shared {
     /// The process's name.
     pub process: String,
-    /// As whom shards identify, and where.
-    pub discord: Arc<Discord>,
+    /// twilight's configuration.
+    pub twilight: Arc<twilight_gateway::Config>,
+    /// Where a session is begun.
+    pub gateway_url: watch::Receiver<Option<Arc<str>>>,
     /// How the fleet is cut.
     pub topology: watch::Receiver<Arc<Topology>>,
     /// The process's bytes.
@@ -264,7 +265,7 @@ impl Stay {
             &tools.broker,
             id,
             shards,
-            shared.discord.identity.intents,
+            shared.twilight.intents(),
             &shared.near,
         )
         .await
@@ -299,7 +300,8 @@ impl Stay {
         };
         let runner = Shard {
             id,
-            discord: Arc::clone(&shared.discord),
+            config: Arc::clone(&shared.twilight),
+            gateway_url: shared.gateway_url.clone(),
             topology: shared.topology.clone(),
             held: self.held.clone(),
             leader: tools.leader.clone(),

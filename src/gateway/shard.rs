@@ -1,8 +1,8 @@
-//! One shard: polls its connection, peeks, hands events on; [`super::lifecycle`] says when it connects and
-//! when it has waited long enough.
+//! One shard: polls twilight, peeks, hands events on; reconnects at a measured pace.
 //!
-//! Heartbeats go out between polls, so that nothing slow stands in this loop. Before every poll it looks
-//! at its lease: one poll of a process that slept would steal the session from its successor.
+//! Heartbeats go out only while twilight is polled, so that nothing slow stands in this loop. Before
+//! every poll it looks at its lease: one poll of a process that slept would steal the session from
+//! its successor.
 
 mod connection;
 mod frames;
@@ -15,6 +15,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use twilight_gateway::Config;
 
 use self::{
     intake::Intake,
@@ -23,10 +24,9 @@ use self::{
 use super::{
     ask::Asking,
     command::{Asks, Commands},
-    discord::Discord,
     keep::KeepClock,
     kind::Kinds,
-    lifecycle::Lifecycle,
+    pace::Pace,
     socket::{Polled, Socket, valid},
     track::{Session, Track},
 };
@@ -54,15 +54,17 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub struct Shard {
     /// Its number.
     pub id: ShardId,
-    /// As whom it identifies, and where.
-    pub discord: Arc<Discord>,
+    /// twilight's configuration, shared for its TLS.
+    pub config: Arc<Config>,
+    /// Where a session is begun; none before it is known.
+    pub gateway_url: watch::Receiver<Option<Arc<str>>>,
     /// How the fleet is cut, and which events it wants.
     pub topology: watch::Receiver<Arc<Topology>>,
     /// Under which it may poll.
     pub held: watch::Receiver<Option<Held>>,
     /// Counts leaders.
     pub leader: watch::Receiver<u64>,
-    /// Its permits to IDENTIFY.
+    /// Its leave to IDENTIFY.
     pub asking: Asking,
     /// What workers want sent.
     pub commands: Commands,
@@ -121,11 +123,11 @@ impl Shard {
             .changes(&self.leader, || Word::Leader)
             .changes(&self.topology, || Word::Topology)
             .changes(&self.held, || Word::Changed)
-            .changes(self.discord.address.changes(), || Word::Address);
+            .changes(&self.gateway_url, || Word::Changed);
         let mut run = Run {
             news,
             alarm: Alarm::new(now),
-            lifecycle: Lifecycle::new(now),
+            pace: Pace::new(now),
             keep: KeepClock::new(now),
             intake,
             socket: None,
@@ -145,7 +147,7 @@ struct Run {
     shard: Shard,
     news: News,
     alarm: Alarm,
-    lifecycle: Lifecycle,
+    pace: Pace,
     keep: KeepClock,
     intake: Intake,
     socket: Option<Socket>,
@@ -167,13 +169,13 @@ impl Run {
                 return End::PublisherGone;
             }
             let now = clock::now();
-            if let Some(end) = self.limits(now).await {
+            if let Some(end) = self.limits(now) {
                 return end;
             }
-            if let Some(end) = self.hear(now).await {
+            if let Some(end) = self.hear(now) {
                 return end;
             }
-            self.make_room(now).await;
+            self.make_room(now);
             self.connect(now);
             if let Some(end) = self.upstream(now).await {
                 return end;
@@ -182,14 +184,13 @@ impl Run {
             self.show();
             self.keep_point(now);
             let mut wake = self.wait(now).await;
-            if matches!(wake, Wake::Permit) {
-                self.identify().await;
-                wake = Wake::Other;
+            if matches!(wake, Wake::Leave) {
+                wake = self.identify().await;
             }
             let end = match wake {
                 Wake::Polled(polled) => self.burst(polled).await,
-                Wake::Word(word) => self.word(word, clock::now()).await,
-                Wake::Permit | Wake::Other => None,
+                Wake::Word(word) => self.word(word, clock::now()),
+                Wake::Leave | Wake::Other => None,
             };
             if let Some(end) = end {
                 return end;
@@ -198,25 +199,25 @@ impl Run {
     }
 
     /// Takes the words that are there.
-    async fn hear(&mut self, now: Instant) -> Option<End> {
+    fn hear(&mut self, now: Instant) -> Option<End> {
         for _ in 0..WORDS {
             let word = self.news.take()?;
-            if let Some(end) = self.word(word, now).await {
+            if let Some(end) = self.word(word, now) {
                 return Some(end);
             }
         }
         None
     }
 
-    async fn word(&mut self, word: Word, now: Instant) -> Option<End> {
+    fn word(&mut self, word: Word, now: Instant) -> Option<End> {
         match word {
             Word::Stop => {
                 // What a parking shard left unread must not be followed by what comes later.
                 let parking = self.mode == Mode::Parking;
-                if parking || !self.socket.as_ref().is_some_and(Socket::is_open) {
+                if parking || self.socket.as_ref().is_none_or(Socket::is_disconnected) {
                     return Some(End::Stopped);
                 }
-                self.close(Mode::Stopping, now).await;
+                self.close(Mode::Stopping, now);
             }
             Word::Command(message) => self.shard.commands.take(message),
             Word::Leader => self.shard.asking.on_leader(),
@@ -224,7 +225,6 @@ impl Run {
                 let topology = self.shard.topology.borrow_and_update().clone();
                 self.intake.choose(topology);
             }
-            Word::Address => self.lifecycle.moved(now, &mut self.rng),
             Word::Changed => {}
         }
         None
@@ -234,7 +234,7 @@ impl Run {
     async fn wait(&mut self, now: Instant) -> Wake {
         let wake = self.next_wakeup(now);
         self.alarm.set(wake);
-        let open = now >= self.poll_from;
+        let open = now >= self.pace.open_from().max(self.poll_from);
         let Shard { asking, held, .. } = &mut self.shard;
         if let (false, Some(socket)) = (open, &mut self.socket) {
             socket.unpolled();
@@ -248,10 +248,13 @@ impl Run {
         });
         tokio::select! {
             biased;
-            polled = polled => Wake::Polled(polled),
+            polled = polled => {
+                asking.after_poll();
+                Wake::Polled(polled)
+            }
             word = self.news.next() => Wake::Word(word),
             answer = asking.answer() => {
-                if asking.on_answer(&answer) { Wake::Permit } else { Wake::Other }
+                if asking.on_answer(&answer) { Wake::Leave } else { Wake::Other }
             }
             () = self.intake.room(), if !open => Wake::Other,
             () = self.alarm.ring() => Wake::Other,
@@ -263,17 +266,36 @@ impl Run {
     async fn burst(&mut self, first: Polled) -> Option<End> {
         let mut polled = first;
         for _ in 0..BURST {
-            if let Some(end) = self.polled(polled).await {
+            if let Some(end) = self.polled(polled) {
                 return Some(end);
             }
             let goes_on = self.mode == Mode::Running
                 && !self.shard.stop.is_cancelled()
+                && clock::now() >= self.pace.open_from()
                 && !self.intake.budget().is_full()
                 && !self.intake.has_backlog(false);
             let socket = self.socket.as_mut().filter(|_| goes_on)?;
             polled = socket.poll_once(&self.shard.held).await?;
+            self.shard.asking.after_poll();
         }
-        self.polled(polled).await
+        self.polled(polled)
+    }
+
+    /// Leave came: check its age, fire, poll, with no await that waits between; then confirm.
+    async fn identify(&mut self) -> Wake {
+        let Some(socket) = self.socket.as_mut() else {
+            return Wake::Other;
+        };
+        if !valid(&self.shard.held) {
+            return Wake::Other;
+        }
+        let Some(confirm) = self.shard.asking.fire() else {
+            return Wake::Other;
+        };
+        let polled = socket.poll_to_send(&self.shard.held).await;
+        self.shard.asking.confirm(&confirm);
+        self.shard.asking.after_poll();
+        polled.map_or(Wake::Other, Wake::Polled)
     }
 
     fn keep_point(&mut self, now: Instant) {
@@ -298,27 +320,24 @@ impl Run {
             .held
             .borrow()
             .map(|held| now + held.until.since(boottime));
-        // Those that wait go on with the next look around, or when Discord takes more frames.
-        let commands = !self.shard.commands.is_empty();
-        let commands = commands.then(|| {
-            if self.may_send(now) {
-                now
-            } else {
-                now + LOOK_AGAIN
-            }
-        });
+        let gate = (self.pace.open_from() > now).then(|| self.pace.open_from());
+        // Those that wait go on with the next look around.
+        let commands = (!self.shard.commands.is_empty()).then_some(now);
         let poll = Some(self.poll_from).filter(|from| *from > now);
         // Others' messages fill the buffer too: no one says when there is room in it.
         let full = poll.is_some() && !self.intake.has_backlog(true);
         let room = full.then(|| now + LOOK_FOR_ROOM);
-        // Without a connection it looks for room, or for a URL; with one, at its limits.
+        // Without a socket it looks for room, or for a URL; with one, at its limits.
         let soon = now + LOOK_AGAIN;
-        let limit = self.lifecycle.next_wakeup().filter(|limit| *limit > now);
-        let limit = limit.or_else(|| self.socket.is_none().then_some(soon));
+        let limit = if self.socket.is_some() {
+            self.pace.next_wakeup()
+        } else {
+            Some(soon)
+        };
         // A resume point that is due waits until everything is stored.
         let keep = Some(self.keep.next(now)).filter(|next| *next > now);
         let keep = keep.or(Some(soon));
-        let wakes = [asking, until, commands, room, poll, limit, keep];
+        let wakes = [asking, until, gate, commands, room, poll, limit, keep];
         wakes
             .into_iter()
             .flatten()
@@ -333,6 +352,6 @@ enum Wake {
     Polled(Polled),
     Word(Word),
     /// To IDENTIFY, if it is still fresh.
-    Permit,
+    Leave,
     Other,
 }

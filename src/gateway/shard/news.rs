@@ -26,9 +26,7 @@ pub(super) enum Word {
     Leader,
     /// The fleet is cut anew, or wants other events.
     Topology,
-    /// Discord's gateway is somewhere else.
-    Address,
-    /// Its lease is another: whoever uses it looks.
+    /// Its lease or the gateway's URL is another: whoever uses them looks.
     Changed,
 }
 
