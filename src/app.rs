@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::nats::OwnNats;
 use crate::{
-    broker::{self, Broker},
+    broker::{self, Broker, start::Start},
     config::{self, Config, Fault, Faults},
     coordinator, gateway,
     roster::{self, Board, Roster},
@@ -64,10 +64,11 @@ pub struct Places {
 }
 
 /// Every metric that a process may show, by who counts it.
-pub const METRICS: [(&str, &[Metric]); 3] = [
+pub const METRICS: [(&str, &[Metric]); 4] = [
     ("Gateway", gateway::metrics::ALL),
     ("Coordinator", coordinator::metrics::ALL),
     ("Every process", metrics::ALL),
+    ("What the fleet keeps in NATS, from every process", broker::metrics::ALL),
 ];
 
 /// How long open requests may hold up the end.
@@ -172,7 +173,8 @@ impl Process {
             config.nats.url.clone_from(&server.server.url);
         }
         let name = self.board.process();
-        let reached = nats::reach(&config, &name);
+        let start = Start::new(config.process.start.0);
+        let reached = nats::reach(&config, &name, &start);
         let Some(broker) = self.shutdown.run_until_cancelled(reached).await else {
             return Ok(());
         };
@@ -180,6 +182,8 @@ impl Process {
         let roster = Roster::gather(&broker, self.closed.clone()).await?;
         self.page.open(broker.clone(), roster, self.closed.clone());
         self.ready.reached_nats();
+        let kept = nats::keep(broker.clone(), config.clone(), self.closed.clone());
+        tokio::spawn(kept);
         tokio::spawn(roster::say(
             broker.clone(),
             self.board.clone(),
@@ -199,7 +203,7 @@ impl Process {
             "{name} runs {VERSION} as {:?}", plan.roles);
         let limit = config.process.drain.0;
         let connection = broker.client.clone();
-        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker));
+        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker, start));
         let roles = async {
             match own {
                 // Without its server nothing here can go on; whoever supervises it starts both anew.
@@ -219,7 +223,13 @@ impl Process {
     }
 
     /// Runs the roles; the end of one, for whatever reason, is the end of the other.
-    async fn roles(&self, roles: Roles, config: Arc<Config>, broker: Broker) -> Result<()> {
+    async fn roles(
+        &self,
+        roles: Roles,
+        config: Arc<Config>,
+        broker: Broker,
+        start: Start,
+    ) -> Result<()> {
         let parts = || {
             let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
             (config.clone(), broker.clone(), board, shutdown)
@@ -230,7 +240,7 @@ impl Process {
             }
             let _ends = self.shutdown.clone().drop_guard();
             let (config, broker, board, shutdown) = parts();
-            Box::pin(gateway::run(config, broker, board, shutdown)).await
+            Box::pin(gateway::run(config, broker, board, start, shutdown)).await
         };
         let coordinator = async {
             if roles == Roles::Gateway {
@@ -238,7 +248,7 @@ impl Process {
             }
             let _ends = self.shutdown.clone().drop_guard();
             let (config, broker, board, shutdown) = parts();
-            Box::pin(coordinator::run(config, broker, board, shutdown)).await
+            Box::pin(coordinator::run(config, broker, board, start, shutdown)).await
         };
         let (gateway, coordinator) = tokio::join!(gateway, coordinator);
         gateway.and(coordinator)

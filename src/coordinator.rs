@@ -20,7 +20,7 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::sync::{mpsc, watch as channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -29,13 +29,14 @@ use self::{
     ledger::Job,
     limits::{Discord, LimitsError},
     service::{Answers, ReplyTo},
+    topology::Seed,
 };
 use crate::{
-    broker::{Broker, bucket::Bucket},
+    broker::{Broker, bucket, start::Start},
     clock::{self, Boottime},
     config::Config,
     lease::{Keeper, Owner},
-    roster::Board,
+    roster::{Board, Roster},
     subject::COORDINATOR_LEASE,
     wire::{self, identify::Leader as Announcement},
 };
@@ -48,14 +49,11 @@ pub async fn run(
     config: Arc<Config>,
     broker: Broker,
     board: Board,
+    start: Start,
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let state = Bucket::open(&broker, &broker.names.state_bucket())
-        .await
-        .context("cannot open the state bucket")?;
-    let leases = Bucket::open(&broker, &broker.names.lease_bucket())
-        .await
-        .context("cannot open the lease bucket")?;
+    let state = bucket::open(&broker, &broker.names.state_bucket(), &start).await?;
+    let leases = bucket::open(&broker, &broker.names.lease_bucket(), &start).await?;
     let discord = Discord::new(&config.discord.api, &config.discord.token)?;
     let tasks = TaskTracker::new();
     let ended = CancellationToken::new();
@@ -74,16 +72,13 @@ pub async fn run(
         requests,
         answers.clone(),
     ));
-    tasks.spawn(ask_discord(
-        discord,
-        Arc::clone(&config),
-        state.clone(),
-        asked,
-        events.clone(),
-    ));
-    tasks.spawn(unheld::count(broker.clone(), leads, ended.clone()));
+    let roster = Roster::gather(&broker, ended.clone()).await?;
+    let seed = Seed::new(state.clone(), &config, roster.clone());
+    tasks.spawn(ask_discord(discord, seed, asked, events.clone()));
+    tasks.spawn(unheld::count(broker.clone(), roster, leads, ended.clone()));
     let token = config.discord.token.fingerprint();
     news::watch(&tasks, &state, &events, &ended, &token);
+    tasks.spawn(news::losses(state.clone(), events.clone(), ended.clone()));
     if let Some(address) = config.coordinator.http.0 {
         let front = compat::Front::new(broker.clone(), board.process());
         let listening = compat::listen(address, front, ended.clone()).await?;
@@ -240,8 +235,7 @@ impl Desk {
 /// Puts each question to Discord, and seeds the topology with the answer where there is none.
 async fn ask_discord(
     discord: Discord,
-    config: Arc<Config>,
-    state: Bucket,
+    mut seed: Seed,
     mut questions: mpsc::Receiver<()>,
     answers: mpsc::Sender<Input<ReplyTo>>,
 ) {
@@ -251,7 +245,11 @@ async fn ask_discord(
         tokio::select! {
             question = questions.recv() => if question.is_none() { return },
             () = tokio::time::sleep(SEED_AGAIN), if !seeded => {
-                seeded = topology::seed(&state, &config.fleet, recommended).await;
+                seeded = seed.see(recommended).await;
+                continue;
+            }
+            () = seed.lost() => {
+                seeded = seed.see(recommended).await;
                 continue;
             }
         }
@@ -262,7 +260,7 @@ async fn ask_discord(
             let shards = answer.shards;
             tracing::info!(shards, "Discord recommends {shards} shards");
         }
-        seeded = topology::seed(&state, &config.fleet, recommended).await;
+        seeded = seed.see(recommended).await;
         let input = match answer {
             Ok(answer) => Input::Limits(answer),
             Err(error) => {

@@ -56,8 +56,8 @@ async fn write(bucket: &Bucket, ledger: &Ledger, over: Option<u64>) -> Written {
     match bucket.write(LEDGER, value, over).await {
         Ok(revision) => Written::Applied(revision),
         Err(KvError::Conflict) => Written::Conflict,
-        Err(KvError::Unknown(error)) => {
-            tracing::warn!("a write of the ledger is unanswered: {error:#}");
+        Err(error) => {
+            tracing::warn!("a write of the ledger is unanswered: {error}");
             Written::Unknown
         }
     }

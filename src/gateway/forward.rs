@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod message;
 pub mod outlet;
 pub mod progress;
+mod loss;
 mod ride;
 pub mod said;
 pub mod seat;
@@ -22,6 +23,8 @@ mod send;
 pub mod shared;
 pub mod tend;
 pub mod waiting;
+
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
@@ -44,6 +47,7 @@ use super::{
     socket::valid,
 };
 use crate::{
+    broker::losses::Hearing,
     clock::{self, Instant},
     lease::Held,
 };
@@ -77,6 +81,10 @@ pub struct Publisher {
     pub meters: Meters,
     /// Its place in its group's batch; none where the stream takes none.
     pub seat: Option<Seat>,
+    /// What its stream loses.
+    pub losses: Hearing,
+    /// The session and the sequence up to which the stream held the shard when this one began.
+    pub stored: Option<(Arc<str>, u64)>,
 }
 
 impl Publisher {
@@ -94,6 +102,12 @@ impl Publisher {
         let mut flight = Flight::new(last);
         let mut waiting = Waiting::default();
         while self.fill(&mut waiting).await {
+            if let Some(lost) = self.losses.news() {
+                self.look_for_loss(lost, &mut flight, &mut waiting).await;
+            }
+            if waiting.is_empty() {
+                continue;
+            }
             let outcome = match self.ride(&mut flight, &mut waiting).await {
                 Ok(true) => Ok(()),
                 Ok(false) => self.alone(&mut flight, &mut waiting).await,
@@ -107,14 +121,22 @@ impl Publisher {
         End::Flushed
     }
 
-    /// Takes what waits, so that there is at least one message. False: nothing will come any more.
+    /// Takes what waits, so that there is at least one message, or a loss to look for. False: nothing will
+    /// come any more.
     async fn fill(&mut self, waiting: &mut Waiting) -> bool {
-        if waiting.is_empty() {
-            let Some(first) = self.queue.recv().await else {
-                return false;
-            };
-            self.take(waiting, first);
+        if !waiting.is_empty() {
+            return true;
         }
+        let first = match self.queue.try_recv() {
+            Ok(first) => Some(first),
+            Err(_) => tokio::select! {
+                biased;
+                first = self.queue.recv() => first,
+                () = self.losses.changed() => return true,
+            },
+        };
+        let Some(first) = first else { return false };
+        self.take(waiting, first);
         true
     }
 
@@ -136,6 +158,10 @@ impl Publisher {
         let stored = self.store(flight, waiting).await;
         self.budget.lands();
         let (count, now) = (stored?, clock::now());
+        if count == 0 {
+            self.goes_on(waiting);
+            return Ok(());
+        }
         self.meters.acked(now - sent_at);
         self.budget.acked(clock::unix_ms());
         for message in (0..count).map_while(|_| waiting.pop()) {
@@ -149,7 +175,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Sees messages from the front of `waiting` into the stream: how many of them.
+    /// Sees messages from the front of `waiting` into the stream: how many of them. None: the stream was made
+    /// anew.
     async fn store(&mut self, flight: &mut Flight, waiting: &Waiting) -> Result<usize, End> {
         let mut step = flight.step(clock::now());
         loop {
@@ -159,6 +186,7 @@ impl Publisher {
             step = match step {
                 Step::Stored(count) => return Ok(count),
                 Step::Usurped => return Err(End::Usurped),
+                Step::Anew => return Ok(0),
                 Step::Lost => {
                     self.outlet.tell_of_loss();
                     return Err(End::Behind);
@@ -180,7 +208,11 @@ impl Publisher {
                 }
                 Step::Look => {
                     // In a box: it is large, and seldom there.
-                    let found = Box::pin(self.outlet.last()).await;
+                    let found = if flight.expects() {
+                        Box::pin(self.outlet.last_or_loss()).await
+                    } else {
+                        Box::pin(self.outlet.last()).await
+                    };
                     // An earlier attempt may have carried it, and a batch some behind it.
                     flight.saw(&found, waiting.ids(), clock::now())
                 }

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
+    broker::{bucket::stream_of, losses::Losses},
     fleet::{GroupId, Layout, ShardId},
     lease::{Held, Keeper, Owner},
     subject::{self, Names},
@@ -55,6 +56,8 @@ pub struct Shared {
     pub partitions: u32,
     /// The lease time.
     pub ttl: Duration,
+    /// What the fleet has lost in NATS.
+    pub losses: Losses,
 }
 
 /// How a group's stay ended.
@@ -116,6 +119,7 @@ pub async fn run(
         held,
         epoch: first.epoch,
         batch: None,
+        made: 0,
     }
     .run_shards(&stop)
     .await;
@@ -139,6 +143,8 @@ struct Stay {
     epoch: crate::fleet::Epoch,
     /// None where the stream takes no batches.
     batch: Option<GroupBatch>,
+    /// When the stream was made, as the group began.
+    made: i128,
 }
 
 impl Stay {
@@ -150,10 +156,11 @@ impl Stay {
     }
 
     async fn run_shards(mut self, stop: &CancellationToken) -> End {
-        let tender = match Box::pin(self.tender(stop)).await {
-            Ok(tender) => tender,
+        let (tender, made) = match Box::pin(self.tender(stop)).await {
+            Ok(opened) => opened,
             Err(end) => return end,
         };
+        self.made = made;
         self.batch = tender.as_ref().map(Tender::batch);
         let _tended = tender.map(|tender| AbortOnDropHandle::new(tokio::spawn(tender.run())));
         let stay = Arc::new(self);
@@ -201,10 +208,11 @@ impl Stay {
 
     async fn run_shard(&self, id: ShardId, stop: CancellationToken) -> shard::End {
         let mut pause = pause();
-        let mut behind = false;
+        let (mut behind, mut again) = (false, false);
         loop {
             // In a box while it opens: that needs far more room than to run.
-            let opened = Box::pin(self.open_shard(id, &stop, behind)).await;
+            let opened = Box::pin(self.open_shard(id, &stop, behind, again)).await;
+            again = true;
             match opened.map(Open::run) {
                 Ok(running) => match running.await {
                     shard::End::Behind => behind = true,
@@ -221,12 +229,13 @@ impl Stay {
     }
 
     /// Reads where the shard is and opens its ways, under the lease in hand. `behind`: the stream has lost
-    /// what the key may count as stored.
+    /// what the key may count as stored. `again`: the stream may be another than when the group began.
     async fn open_shard(
         &self,
         id: ShardId,
         stop: &CancellationToken,
         behind: bool,
+        again: bool,
     ) -> Result<Open> {
         let (shared, tools) = (&self.shared, &self.tools);
         let generation = self.layout.generation;
@@ -234,7 +243,8 @@ impl Stay {
         let (key, stored) =
             SessionKey::open(tools.state.clone(), generation, id, self.epoch).await?;
         let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
-        let outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
+        let mut outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
+        outlet.made = if again { outlet.made_now().await? } else { self.made };
         let (last, gap) = outlet.last_and_gap().await;
         if last == forward::Last::Unknown {
             anyhow::bail!("the leader of the stream {stream} does not answer");
@@ -266,7 +276,12 @@ impl Stay {
         let told = Told { progress, ready };
         let batch = self.batch.as_ref();
         let seat = batch.map(|batch| batch.join(told.clone(), outlet.form.clone()));
+        let losses = shared.losses.of(&stream_of(&tools.broker.names.state_bucket()));
+        let stored = point.session.as_ref().filter(|_| point.last > 0);
+        let stored = stored.map(|session| (session.id.as_str().into(), session.seq));
         let publisher = Publisher {
+            losses: shared.losses.of(&stream),
+            stored,
             outlet,
             queue: waiting,
             held: self.held.clone(),
@@ -313,6 +328,7 @@ impl Stay {
             key,
             readies,
             moved,
+            losses,
             shown,
         })
     }

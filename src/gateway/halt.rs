@@ -83,7 +83,7 @@ pub async fn watch(
     token: &Secret,
 ) -> Result<impl Stream<Item = Halt> + Unpin + use<>> {
     let fingerprint = token.fingerprint();
-    let halts = state.watch(HALT).await?;
+    let halts = state.watch(HALT);
     Ok(Box::pin(halts.filter_map(move |entry| {
         let halt = entry.and_then(|entry| wire::decode::<Halt>(&entry.value).ok());
         std::future::ready(halt.filter(|halt| halt.token == fingerprint))

@@ -20,7 +20,11 @@ use super::{
     inbox::Inbox,
 };
 use crate::{
-    broker::{Broker, bucket::Bucket},
+    broker::{
+        Broker,
+        bucket::{self, Bucket},
+        start::Start,
+    },
     config,
     fleet::{GroupId, Layout},
     lease::Held,
@@ -82,6 +86,7 @@ impl Lane {
         gather: Duration,
         shared: Arc<Shared>,
         reports: mpsc::UnboundedSender<Report>,
+        start: Start,
     ) -> Result<Self> {
         let (bids, wanted) = mpsc::unbounded_channel();
         let (opened, open) = oneshot::channel();
@@ -91,7 +96,7 @@ impl Lane {
             .name(format!("lane-{number}"))
             .spawn(move || {
                 runtime.block_on(async move {
-                    match connect(&nats, names, &label).await {
+                    match connect(&nats, names, &label, start).await {
                         Ok(tools) => {
                             _ = opened.send(Ok(()));
                             serve(&tools, shared, wanted, reports).await;
@@ -132,11 +137,11 @@ fn runtime(gather: Duration, budget: Budget) -> std::io::Result<tokio::runtime::
     builder.build()
 }
 
-async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Tools> {
+async fn connect(nats: &config::Nats, names: Names, label: &str, start: Start) -> Result<Tools> {
     let broker = Broker::connect(nats, names, label).await?;
-    broker.ready(Duration::from_secs(60)).await?;
-    let leases = Bucket::open(&broker, &broker.names.lease_bucket()).await?;
-    let state = Bucket::open(&broker, &broker.names.state_bucket()).await?;
+    broker.ready(start.left()).await?;
+    let leases = bucket::open(&broker, &broker.names.lease_bucket(), &start).await?;
+    let state = bucket::open(&broker, &broker.names.state_bucket(), &start).await?;
     let mut words = broker.client.subscribe(broker.names.leader()).await?;
     let (heard, leader) = watch::channel(0);
     tokio::spawn(async move {

@@ -28,7 +28,10 @@ pub struct SessionKey {
     epoch: Epoch,
     /// Of the key as last read or written; none: there is none.
     revision: Option<u64>,
-    written: Option<(String, u64)>,
+    /// As this process wrote it.
+    written: Option<Session>,
+    /// As it was last read, or was to be written.
+    known: Option<Session>,
 }
 
 impl SessionKey {
@@ -54,28 +57,38 @@ impl SessionKey {
                 }
             });
         let revision = entry.map(|entry| entry.revision);
+        let before = stored.as_ref().map_or(0, |stored: &StoredSession| stored.epoch);
         Ok((
             Self {
                 bucket,
                 key,
-                epoch,
+                epoch: epoch.above(before),
                 revision,
                 written: None,
+                known: stored.clone().map(Session::from),
             },
             stored,
         ))
     }
 
+    /// Writes again what stood there last: the bucket has lost it.
+    pub async fn restore(&mut self) {
+        self.written = None;
+        if let Some(session) = self.known.clone() {
+            self.keep(&session).await;
+        }
+    }
+
     /// Keeps the session, unless it stands there already. Another owner's word is left alone.
     pub async fn keep(&mut self, session: &Session) {
-        let now = (session.id.clone(), session.seq);
-        if self.written.as_ref() == Some(&now) {
+        if self.written.as_ref() == Some(session) {
             return;
         }
+        self.known = Some(session.clone());
         match self.write(session).await {
             Ok(revision) => {
                 self.revision = Some(revision);
-                self.written = Some(now);
+                self.written = Some(session.clone());
             }
             // The stream alone serves until the next try.
             Err(error) => tracing::warn!(key = self.key, "could not keep {}: {error}", self.key),
@@ -98,7 +111,9 @@ impl SessionKey {
         // Lost an ack, or somebody wrote: only an owner with a later epoch goes before us.
         let entry = self.bucket.get(&self.key).await?;
         self.revision = entry.as_ref().map(|entry| entry.revision);
-        let Some(entry) = entry else { return first };
+        let Some(entry) = entry else {
+            return self.bucket.create(&self.key, value).await;
+        };
         match wire::decode::<StoredSession>(&entry.value) {
             Ok(stored) if stored.epoch > self.epoch.0 => Err(KvError::Conflict),
             _ => self.bucket.update(&self.key, value, entry.revision).await,
@@ -161,7 +176,8 @@ pub fn resume_point(
             .map(|r| r.resume_gateway_url)
     });
     ResumePoint {
-        hole_told: id.ends_with(":gap") && behind,
+        // Behind the word that the stream was lost the numbers go on without a hole.
+        hole_told: id.ends_with(":gap") && behind && !gap.is_some_and(Gap::is_of_stream),
         ..point(Some(Session {
             id: session.to_owned(),
             resume_url: url.unwrap_or_default(),

@@ -21,14 +21,14 @@ use super::{
     metrics as table,
 };
 use crate::{
-    broker::bucket::Bucket,
+    broker::{bucket::Bucket, watch::Heard},
     clock,
     config::{Assignment, Config},
     fleet::Layout,
     lease,
     roster::{Board, Roster},
     wire::{
-        status::GatewayStatus,
+        status::{GatewayStatus, Status},
         topology::{Halt, Halted, Topology},
     },
 };
@@ -72,13 +72,13 @@ impl Supervisor {
         let layout = self.topology.borrow().layout;
         let mut leases = self
             .leases
-            .watch_all(&format!("group.{}.*", layout.generation))
-            .await?;
+            .watch_all(&format!("group.{}.*", layout.generation));
         let mut work = Work {
             claims: Claims::default(),
             holders: Holders::new(self.config.lease.ttl.0),
             layout,
             drained: false,
+            sees: false,
         };
         let mut halted = None;
         let mut moves = self.roster.moves();
@@ -109,10 +109,21 @@ impl Supervisor {
                 }
                 // Somebody released a group or leaves: whoever is short of one bids at once. Somebody
                 // took one: whoever has too many gives the next.
-                Some((key, entry)) = leases.next() => {
+                heard = leases.next() => {
                     let now = clock::now();
-                    let holder = entry.and_then(|entry| lease::holder(&entry.value));
-                    if work.holders.heard(&key, holder, now) && now >= settled {
+                    let moved = match heard {
+                        Heard::Opened { anew, made_ms, .. } => {
+                            let age = clock::unix_ms().saturating_sub(made_ms);
+                            work.holders.opened(anew, Duration::from_millis(age), now);
+                            false
+                        }
+                        Heard::Key(key, entry) => {
+                            let holder = entry.and_then(|entry| lease::holder(&entry.value));
+                            work.holders.heard(&key, holder, now)
+                        }
+                    };
+                    work.sees = leases.is_current();
+                    if moved && now >= settled {
                         self.look(&mut work);
                     }
                 }
@@ -122,6 +133,7 @@ impl Supervisor {
                     }
                 }
                 () = tokio::time::sleep_until(look_at) => {
+                    work.sees = leases.is_current();
                     self.look(&mut work);
                     look_at = clock::now() + LOOK_EVERY.mul_f64(rand::rng().random_range(0.7..1.0));
                 }
@@ -136,8 +148,10 @@ impl Supervisor {
         if work.drained {
             return;
         }
-        let gateways = self.gateways();
+        let processes = self.roster.processes();
+        let gateways = gateways(&processes);
         let me = self.board.process();
+        let now = clock::now();
         let view = View {
             layout: work.layout,
             me: &me,
@@ -146,12 +160,17 @@ impl Supervisor {
                 .iter()
                 .map(|(name, capacity)| (name.as_str(), *capacity))
                 .collect(),
-            holders: work.holders.now(clock::now()),
+            holders: work.holders.now(now),
+            reserved: work.holders.reserved(&processes, &me, work.layout.generation, now),
             mine: work.claims.mine(),
             leaving: work.claims.leaving(),
             ordinal: self.ordinal(),
         };
         let mut plan = assign::plan(&view);
+        // Who holds what is not known: nobody would be overtaken knowingly.
+        if !work.sees {
+            plan.wanted = 0;
+        }
         for group in plan.give_back {
             tracing::info!(%group, "hands group {group} over to a process that has fewer");
             work.claims.give_back(group);
@@ -173,17 +192,6 @@ impl Supervisor {
                 });
             }
         }
-    }
-
-    fn gateways(&self) -> BTreeMap<String, u32> {
-        let there = self
-            .roster
-            .processes()
-            .into_iter()
-            .filter(|status| !status.draining);
-        there
-            .filter_map(|status| Some((status.process, status.gateway?.capacity)))
-            .collect()
     }
 
     /// The number at the end of the host name, where groups are assigned by it.
@@ -235,6 +243,12 @@ impl Supervisor {
     }
 }
 
+fn gateways(processes: &[Status]) -> BTreeMap<String, u32> {
+    let there = processes.iter().filter(|status| !status.draining);
+    let capacity = |status: &Status| Some((status.process.clone(), status.gateway.as_ref()?.capacity));
+    there.filter_map(capacity).collect()
+}
+
 /// What this process knows and does.
 struct Work {
     claims: Claims,
@@ -242,4 +256,6 @@ struct Work {
     layout: Layout,
     /// An operator drained it: it bids no more.
     drained: bool,
+    /// What it heard of the leases is as they are.
+    sees: bool,
 }

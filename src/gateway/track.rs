@@ -2,7 +2,7 @@
 //!
 //! Sequences within a session are contiguous. What came before is dropped, what is missing is said.
 
-use crate::wire::event::GapReason;
+use crate::wire::{event::GapReason, session::StoredSession};
 
 /// Where a shard stands in Discord's numbering.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,16 @@ pub struct Session {
     pub resume_url: String,
     /// The last sequence accepted: it is stored, waits to be, or was deliberately dropped.
     pub seq: u64,
+}
+
+impl From<StoredSession> for Session {
+    fn from(stored: StoredSession) -> Self {
+        Self {
+            id: stored.session,
+            resume_url: stored.resume_url,
+            seq: stored.seq,
+        }
+    }
 }
 
 /// What a dispatch means for the stream.

@@ -33,4 +33,5 @@ mod support;
 mod tether;
 mod tls;
 mod upgrade;
+mod wiped;
 mod wire;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::{
+    broker::losses::Hearing,
     fleet::ShardId,
     gateway::{
         command::Asks,
@@ -26,6 +27,8 @@ pub(super) struct Open {
     pub(super) key: SessionKey,
     pub(super) readies: mpsc::UnboundedReceiver<Box<forward::Message>>,
     pub(super) moved: mpsc::UnboundedReceiver<Session>,
+    /// Of the bucket of state.
+    pub(super) losses: Hearing,
     pub(super) shown: Shown,
 }
 
@@ -38,7 +41,7 @@ impl Open {
     pub(super) fn run(self) -> impl Future<Output = shard::End> {
         let on_status = self.shown;
         let publisher = tokio::spawn(Box::new(self.publisher).run(self.point.last));
-        let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved));
+        let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved, self.losses));
         let points = self.shard.points.clone();
         let track = Track::new(self.point.session, self.point.hole_told);
         let shard = Box::pin(self.shard.run(self.asks, track));
