@@ -68,7 +68,10 @@ pub const METRICS: [(&str, &[Metric]); 4] = [
     ("Gateway", gateway::metrics::ALL),
     ("Coordinator", coordinator::metrics::ALL),
     ("Every process", metrics::ALL),
-    ("What the fleet keeps in NATS, from every process", broker::metrics::ALL),
+    (
+        "What the fleet keeps in NATS, from every process",
+        broker::metrics::ALL,
+    ),
 ];
 
 /// How long open requests may hold up the end.

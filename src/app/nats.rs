@@ -64,7 +64,9 @@ pub(super) async fn reach(config: &Config, process: &str, start: &Start) -> Resu
     let broker = Broker::connect(&config.nats, names, process).await?;
     broker.ready(start.left()).await?;
     let buckets = || provision::buckets(&broker, &config.stream, &config.lease);
-    start.get("the buckets of leases and state", buckets).await?;
+    start
+        .get("the buckets of leases and state", buckets)
+        .await?;
     Ok(broker)
 }
 

@@ -21,6 +21,8 @@ pub struct Mark {
     pub first: u64,
     /// The sequence of its last message.
     pub last: u64,
+    /// Its messages; of a bucket the keys.
+    pub count: u64,
     /// Neither age nor size will take all of it out soon.
     pub roomy: bool,
 }
@@ -47,8 +49,9 @@ impl Mark {
         if now.last < self.last {
             return Some(Loss::Older);
         }
-        let held = self.first <= self.last && self.last > 0;
-        (held && self.roomy && now.first > self.last).then_some(Loss::Emptied)
+        // Also where all keys of a bucket were written anew nothing of before is there, but as many as before.
+        let gone = now.first > self.last && now.count < self.count;
+        (self.roomy && gone).then_some(Loss::Emptied)
     }
 }
 
@@ -146,7 +149,15 @@ mod tests {
         made: 1_000,
         first: 5,
         last: 90,
+        count: 86,
         roomy: true,
+    };
+
+    /// After a purge.
+    const EMPTY: Mark = Mark {
+        first: 91,
+        count: 0,
+        ..MARK
     };
 
     #[test]
@@ -160,21 +171,25 @@ mod tests {
                 roomy: false,
                 ..MARK
             },
-            Mark { first: 91, ..MARK },
+            EMPTY,
         );
         assert_eq!(full.loss(&gone), None);
-        let empty = Mark {
-            first: 91,
-            last: 90,
-            ..MARK
-        };
-        assert_eq!(empty.loss(&Mark { first: 95, ..more }), None);
-        let fresh = Mark {
-            first: 0,
-            last: 0,
-            ..MARK
-        };
-        assert_eq!(fresh.loss(&more), None);
+        assert_eq!(EMPTY.loss(&Mark { first: 95, ..more }), None);
+        // A bucket of one key that is written again and again.
+        let (one, again) = (
+            Mark {
+                first: 90,
+                count: 1,
+                ..MARK
+            },
+            Mark {
+                first: 91,
+                last: 91,
+                count: 1,
+                ..MARK
+            },
+        );
+        assert_eq!(one.loss(&again), None);
     }
 
     #[test]
@@ -188,7 +203,7 @@ mod tests {
         assert_eq!(MARK.loss(&anew), Some(Loss::Anew));
         assert_eq!(anew.loss(&MARK), Some(Loss::Older));
         assert_eq!(MARK.loss(&Mark { last: 60, ..MARK }), Some(Loss::Older));
-        assert_eq!(MARK.loss(&Mark { first: 91, ..MARK }), Some(Loss::Emptied));
+        assert_eq!(MARK.loss(&EMPTY), Some(Loss::Emptied));
     }
 
     #[tokio::test(start_paused = true)]

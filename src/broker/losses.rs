@@ -82,7 +82,10 @@ impl Losses {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.0.missing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .missing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -121,7 +121,10 @@ mod tests {
     async fn the_end_names_what_was_waited_for_and_why() {
         let start = Start::new(Duration::from_secs(60));
         let attempt = || async { bail!("timed out") };
-        let error = start.get::<(), _>("the bucket a", attempt).await.unwrap_err();
+        let error = start
+            .get::<(), _>("the bucket a", attempt)
+            .await
+            .unwrap_err();
         let told = error.to_string();
         for part in ["the bucket a", "60s", "process.start", "timed out"] {
             assert!(told.contains(part), "{told}");

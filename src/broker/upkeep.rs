@@ -212,6 +212,7 @@ pub fn mark(info: &Info) -> Mark {
         made: info.created.unix_timestamp_nanos(),
         first: state.first_sequence,
         last: state.last_sequence,
+        count: state.messages,
         roomy: !aged && !filled && (bucket == counted) && !(bucket && max_age > 0),
     }
 }

@@ -106,7 +106,9 @@ impl Seed {
     /// True while a gateway runs by a topology that it may write itself: it knows better.
     fn others_know(&mut self) -> bool {
         let processes = self.roster.processes();
-        let mut gateways = processes.iter().filter_map(|status| status.gateway.as_ref());
+        let mut gateways = processes
+            .iter()
+            .filter_map(|status| status.gateway.as_ref());
         if !gateways.any(|gateway| !gateway.groups.is_empty()) {
             return false;
         }

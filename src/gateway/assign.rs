@@ -192,7 +192,12 @@ mod tests {
         };
         let plan_of_b = plan(&view);
         assert_eq!(plan_of_b.wanted, 5);
-        assert!(plan_of_b.candidates.iter().all(|group| !reserved.contains(group)));
+        assert!(
+            plan_of_b
+                .candidates
+                .iter()
+                .all(|group| !reserved.contains(group))
+        );
         view.ordinal = Some(2);
         view.mine = Vec::new();
         assert_eq!(plan(&view).wanted, 0);

@@ -244,7 +244,11 @@ impl Stay {
             SessionKey::open(tools.state.clone(), generation, id, self.epoch).await?;
         let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
         let mut outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
-        outlet.made = if again { outlet.made_now().await? } else { self.made };
+        outlet.made = if again {
+            outlet.made_now().await?
+        } else {
+            self.made
+        };
         let (last, gap) = outlet.last_and_gap().await;
         if last == forward::Last::Unknown {
             anyhow::bail!("the leader of the stream {stream} does not answer");
@@ -276,7 +280,9 @@ impl Stay {
         let told = Told { progress, ready };
         let batch = self.batch.as_ref();
         let seat = batch.map(|batch| batch.join(told.clone(), outlet.form.clone()));
-        let losses = shared.losses.of(&stream_of(&tools.broker.names.state_bucket()));
+        let losses = shared
+            .losses
+            .of(&stream_of(&tools.broker.names.state_bucket()));
         let stored = point.session.as_ref().filter(|_| point.last > 0);
         let stored = stored.map(|session| (session.id.as_str().into(), session.seq));
         let publisher = Publisher {

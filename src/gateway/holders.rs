@@ -45,7 +45,8 @@ impl Holders {
         self.told.clear();
         if anew {
             let heard = std::mem::take(&mut self.heard).into_iter();
-            self.before.extend(heard.map(|(group, (holder, _))| (group, holder)));
+            self.before
+                .extend(heard.map(|(group, (holder, _))| (group, holder)));
             self.young_until = Some(now + self.ttl);
         } else if age < self.ttl {
             let until = now + (self.ttl - age);

@@ -57,7 +57,9 @@ impl SessionKey {
                 }
             });
         let revision = entry.map(|entry| entry.revision);
-        let before = stored.as_ref().map_or(0, |stored: &StoredSession| stored.epoch);
+        let before = stored
+            .as_ref()
+            .map_or(0, |stored: &StoredSession| stored.epoch);
         Ok((
             Self {
                 bucket,

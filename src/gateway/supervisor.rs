@@ -161,7 +161,9 @@ impl Supervisor {
                 .map(|(name, capacity)| (name.as_str(), *capacity))
                 .collect(),
             holders: work.holders.now(now),
-            reserved: work.holders.reserved(&processes, &me, work.layout.generation, now),
+            reserved: work
+                .holders
+                .reserved(&processes, &me, work.layout.generation, now),
             mine: work.claims.mine(),
             leaving: work.claims.leaving(),
             ordinal: self.ordinal(),
@@ -245,7 +247,8 @@ impl Supervisor {
 
 fn gateways(processes: &[Status]) -> BTreeMap<String, u32> {
     let there = processes.iter().filter(|status| !status.draining);
-    let capacity = |status: &Status| Some((status.process.clone(), status.gateway.as_ref()?.capacity));
+    let capacity =
+        |status: &Status| Some((status.process.clone(), status.gateway.as_ref()?.capacity));
     there.filter_map(capacity).collect()
 }
 

@@ -33,11 +33,15 @@ fn two_and_two() -> Plan {
 /// Every shard has said that the stream was lost, in the one that is there now.
 async fn gaps_said(fleet: &Fleet) {
     let shards = fleet.plan.shards as usize;
-    eventually("each shard says that the stream was lost", SOON, async || {
-        let filter = format!("discord.*.{GAP_EVENT}");
-        let said = fleet.subjects_of("DISCORD", &filter).await?;
-        (said.len() >= shards).then_some(())
-    })
+    eventually(
+        "each shard says that the stream was lost",
+        SOON,
+        async || {
+            let filter = format!("discord.*.{GAP_EVENT}");
+            let said = fleet.subjects_of("DISCORD", &filter).await?;
+            (said.len() >= shards).then_some(())
+        },
+    )
     .await;
 }
 
@@ -59,7 +63,10 @@ fn audit_behind_gaps(messages: &[Stored], verdict: &Verdict) {
             let gap: Gap = wire::decode(&message.payload).unwrap();
             assert_eq!(gap.reason, GapReason::StreamLost);
             assert_eq!((gap.session.as_str(), gap.last_seq), (session, seq));
-            assert!(seen.insert(session.to_owned(), seq).is_none(), "a second gap: {id}");
+            assert!(
+                seen.insert(session.to_owned(), seq).is_none(),
+                "a second gap: {id}"
+            );
             continue;
         }
         let before = seen.insert(session.to_owned(), seq);
@@ -165,8 +172,14 @@ async fn a_deleted_stream_is_made_anew_behind_gaps() {
     untouched_since(&fleet, &before).await;
     audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
     said_once(&fleet, &GATEWAYS, "DISCORD");
-    let lost = fleet.metric("gateway-0", "shardfleet_nats_lost_total").await;
-    assert!(lost.iter().any(|line| line.contains("stream") && line.ends_with(" 1")), "{lost:#?}");
+    let lost = fleet
+        .metric("gateway-0", "shardfleet_nats_lost_total")
+        .await;
+    assert!(
+        lost.iter()
+            .any(|line| line.contains("stream") && line.ends_with(" 1")),
+        "{lost:#?}"
+    );
 }
 
 /// Everybody holds on to what it holds: nothing stops, nothing moves.
@@ -197,13 +210,19 @@ async fn a_deleted_state_bucket_is_written_again() {
     fleet.flow(500).await;
     let before = fleet.discord.figures().await;
     let keys = fleet.keys_of("discord_state").await.unwrap();
-    let sessions = |keys: &[String]| keys.iter().filter(|key| key.starts_with("session.")).count();
+    let sessions = |keys: &[String]| {
+        keys.iter()
+            .filter(|key| key.starts_with("session."))
+            .count()
+    };
     assert_eq!(sessions(&keys), 4);
     let topology = fleet.state().await.fleet.topology;
     delete(&fleet, "KV_discord_state").await;
     eventually("the state is written again", SOON, async || {
         let keys = fleet.keys_of("discord_state").await?;
-        let all = [TOPOLOGY, LEDGER].iter().all(|key| keys.iter().any(|known| known == key));
+        let all = [TOPOLOGY, LEDGER]
+            .iter()
+            .all(|key| keys.iter().any(|known| known == key));
         (all && sessions(&keys) == 4).then_some(())
     })
     .await;
@@ -213,7 +232,11 @@ async fn a_deleted_state_bucket_is_written_again() {
     fleet.resumed_since(&before, 2).await;
     fleet.flow(300).await;
     assert_eq!(fleet.audit().await.gaps, 0);
-    said_once(&fleet, &["gateway-1", "coordinator-0", "coordinator-1"], "KV_discord_state");
+    said_once(
+        &fleet,
+        &["gateway-1", "coordinator-0", "coordinator-1"],
+        "KV_discord_state",
+    );
 }
 
 /// An old copy of the state: an older topology, ledger and sessions. What living processes know stands.
@@ -254,7 +277,12 @@ async fn where_nothing_may_be_made_it_is_said_until_somebody_makes_it() {
         .await;
     assert!(fleet.broker.jetstream.get_stream("DISCORD").await.is_err());
     let missing = fleet.metric("gateway-0", "shardfleet_nats_missing").await;
-    assert!(missing.iter().any(|line| line.contains("stream") && line.ends_with(" 1")), "{missing:#?}");
+    assert!(
+        missing
+            .iter()
+            .any(|line| line.contains("stream") && line.ends_with(" 1")),
+        "{missing:#?}"
+    );
     let told = fleet.log("gateway-0");
     assert!(told.contains("stream.create is false"), "{told}");
     fleet.broker.jetstream.create_stream(config).await.unwrap();

@@ -88,7 +88,9 @@ impl<H: Clone> Leader<H> {
         out: &mut Vec<Effect<H>>,
     ) {
         // An older copy of what this leader wrote itself knows less than it does.
-        let older = found.as_ref().filter(|(ledger, _)| ledger.writes < self.ledger.writes);
+        let older = found
+            .as_ref()
+            .filter(|(ledger, _)| ledger.writes < self.ledger.writes);
         if let Some((_, revision)) = older {
             self.revision = Some(*revision);
             self.buckets.just_used(now);

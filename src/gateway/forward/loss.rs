@@ -6,7 +6,11 @@ use std::time::Duration;
 use ::metrics::counter;
 use rand::Rng;
 
-use super::{Body, Message, Publisher, flight::{Flight, Last}, waiting::Waiting};
+use super::{
+    Body, Message, Publisher,
+    flight::{Flight, Last},
+    waiting::Waiting,
+};
 use crate::{
     broker::losses::Lost,
     clock,

@@ -103,7 +103,10 @@ pub(crate) async fn begin(broker: &Broker, held: watch::Receiver<Option<Held>>) 
         epoch: Epoch(1),
     };
     let budget = Budget::new(64 << 20);
-    let losses = [broker.losses.of(STREAM), broker.losses.of("KV_discord_state")];
+    let losses = [
+        broker.losses.of(STREAM),
+        broker.losses.of("KV_discord_state"),
+    ];
     let tender = Tender::open(&ground, held, budget.clone(), Seldom::default(), losses);
     let tender = tender.await.unwrap();
     let batch = tender.batch();
