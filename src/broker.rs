@@ -118,11 +118,12 @@ impl Broker {
             let now = clock::now();
             if now >= deadline {
                 bail!(
-                    "no NATS server answered within {limit:?}: is nats.url right, and does it run?"
+                    "no NATS server answered within {limit:?}: is nats.url right, and does it run? A start waits \
+                     as long as process.start says"
                 );
             }
             if now >= told {
-                tracing::warn!("still no answer from NATS");
+                tracing::warn!("the start waits for NATS: still no answer from any server");
                 told = now + Duration::from_secs(5);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

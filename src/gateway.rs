@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod pace;
 pub mod peek;
 pub mod reach;
+pub mod remembered;
 pub mod session;
 pub mod shard;
 pub mod socket;
@@ -36,7 +37,7 @@ use twilight_gateway::ConfigBuilder;
 
 use self::{
     buffer::Budget, command::near::Near, gauge::Gauges, group::Shared, lane::Lane,
-    supervisor::Supervisor,
+    remembered::Remembered, supervisor::Supervisor,
 };
 use crate::{
     broker::{Broker, bucket, provision, start::Start, upkeep},
@@ -59,7 +60,7 @@ pub async fn run(
     metrics::begin();
     let names = broker.names.clone();
     let state = bucket::open(&broker, &names.state_bucket(), &start).await?;
-    let halts = halt::watch(&state, &config.discord.token).await?;
+    let halts = halt::watch(&state, &config.discord.token);
     let Some(topology) = topology::follow(&state, &config, &shutdown).await else {
         return Ok(());
     };
@@ -85,6 +86,7 @@ pub async fn run(
         partitions: config.stream.partitions.0,
         ttl: config.lease.ttl.0,
         losses: broker.losses.clone(),
+        remembered: Remembered::default(),
     });
     let (reports, heard) = mpsc::unbounded_channel();
     let mut lanes = Vec::new();

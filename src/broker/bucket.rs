@@ -40,6 +40,13 @@ pub struct Entry {
     pub value: Bytes,
     /// Grows with every write to the bucket.
     pub revision: u64,
+    /// When it was written, in milliseconds since the Unix epoch, by the server's clock.
+    pub at_ms: u64,
+}
+
+/// In milliseconds since the Unix epoch.
+pub(super) fn unix_ms(at: time::OffsetDateTime) -> u64 {
+    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)
 }
 
 /// Why a write was not made, or may not have been; or why a read was not answered.
@@ -111,6 +118,7 @@ impl Bucket {
             Ok(message) => Ok(Some(Entry {
                 value: message.payload,
                 revision: message.sequence,
+                at_ms: unix_ms(message.time),
             })),
             Err(error) if error.kind() == stream::LastRawMessageErrorKind::NoMessageFound => {
                 Ok(None)

@@ -64,11 +64,11 @@ impl Losses {
     }
 
     /// A stream has lost what was in it.
-    pub(super) fn tell(&self, stream: &str, loss: Loss) {
+    pub(super) fn tell(&self, stream: &str, how: Loss) {
         self.0.lost.send_modify(|lost| {
-            let lost = lost.entry(stream.to_owned()).or_default();
-            lost.times += 1;
-            lost.emptied += u64::from(loss == Loss::Emptied);
+            let count = lost.entry(stream.to_owned()).or_default();
+            count.times += 1;
+            count.emptied += u64::from(how == Loss::Emptied);
         });
     }
 

@@ -206,13 +206,17 @@ pub fn mark(info: &Info) -> Mark {
     let quiet = now - state.last_timestamp.unix_timestamp_nanos() / 1_000_000;
     let max_age = i128::try_from(config.max_age.as_millis()).unwrap_or(i128::MAX);
     let aged = max_age > 0 && quiet > max_age / 2;
-    // A bucket keeps one value a key, and leases end by age.
-    let bucket = config.name.starts_with("KV_");
+    let explained = if config.name.starts_with("KV_") {
+        // One value a key is what a bucket is; leases end by age.
+        max_age > 0
+    } else {
+        counted || aged || filled
+    };
     Mark {
         made: info.created.unix_timestamp_nanos(),
         first: state.first_sequence,
         last: state.last_sequence,
         count: state.messages,
-        roomy: !aged && !filled && (bucket == counted) && !(bucket && max_age > 0),
+        roomy: !explained,
     }
 }

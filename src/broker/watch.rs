@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    bucket::{Bucket, Entry, KvError},
+    bucket::{Bucket, Entry, KvError, unix_ms},
     loss::Mark,
     upkeep::mark,
 };
@@ -223,5 +223,6 @@ fn value(entry: kv::Entry) -> Option<Entry> {
     (entry.operation == kv::Operation::Put).then_some(Entry {
         value: entry.value,
         revision: entry.revision,
+        at_ms: unix_ms(entry.created),
     })
 }

@@ -81,6 +81,7 @@ mod tests {
         Entry {
             value: text.as_bytes().into(),
             revision: 7,
+            at_ms: 0,
         }
     }
 

@@ -85,6 +85,8 @@ pub struct Publisher {
     pub losses: Hearing,
     /// The session and the sequence up to which the stream held the shard when this one began.
     pub stored: Option<(Arc<str>, u64)>,
+    /// What the stream held then it has lost already.
+    pub lost: bool,
 }
 
 impl Publisher {
@@ -101,6 +103,9 @@ impl Publisher {
     async fn publish(&mut self, last: u64) -> End {
         let mut flight = Flight::new(last);
         let mut waiting = Waiting::default();
+        if self.lost {
+            self.goes_on(&mut waiting);
+        }
         while self.fill(&mut waiting).await {
             if let Some(lost) = self.losses.news() {
                 self.look_for_loss(lost, &mut flight, &mut waiting).await;
@@ -127,13 +132,14 @@ impl Publisher {
         if !waiting.is_empty() {
             return true;
         }
-        let first = match self.queue.try_recv() {
-            Ok(first) => Some(first),
-            Err(_) => tokio::select! {
+        let first = if let Ok(first) = self.queue.try_recv() {
+            Some(first)
+        } else {
+            tokio::select! {
                 biased;
                 first = self.queue.recv() => first,
                 () = self.losses.changed() => return true,
-            },
+            }
         };
         let Some(first) = first else { return false };
         self.take(waiting, first);

@@ -1,5 +1,6 @@
 //! One group: bids for its lease, runs its shards while it holds, stops them before it ends.
 
+mod begin;
 mod open;
 mod tended;
 
@@ -13,16 +14,19 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use self::open::{Open, Shown};
+use self::{
+    begin::{Again, Begin},
+    open::{Open, Shown},
+};
 use super::{
     ask::Asking,
     buffer::Budget,
     command::{Commands, near::Near},
-    forward::{self, GroupBatch, Handover, Outlet, Publisher, Told, tend::Tender},
+    forward::{GroupBatch, Handover, Publisher, Told, tend::Tender},
     gauge::Gauges,
     lane::Tools,
     metrics::{self, Meters},
-    session::{self, SessionKey},
+    remembered::Remembered,
     shard::{self, Shard, Sink},
 };
 use crate::{
@@ -31,7 +35,7 @@ use crate::{
     fleet::{GroupId, Layout, ShardId},
     lease::{Held, Keeper, Owner},
     subject::{self, Names},
-    wire::{session::StoredSession, topology::Topology},
+    wire::topology::Topology,
 };
 
 /// What every group of a process shares.
@@ -58,6 +62,8 @@ pub struct Shared {
     pub ttl: Duration,
     /// What the fleet has lost in NATS.
     pub losses: Losses,
+    /// Sessions that had to be left.
+    pub remembered: Remembered,
 }
 
 /// How a group's stay ended.
@@ -208,14 +214,16 @@ impl Stay {
 
     async fn run_shard(&self, id: ShardId, stop: CancellationToken) -> shard::End {
         let mut pause = pause();
-        let (mut behind, mut again) = (false, false);
+        let mut begins = Again::First;
         loop {
             // In a box while it opens: that needs far more room than to run.
-            let opened = Box::pin(self.open_shard(id, &stop, behind, again)).await;
-            again = true;
+            let opened = Box::pin(self.open_shard(id, &stop, begins)).await;
+            if begins == Again::First {
+                begins = Again::Retry;
+            }
             match opened.map(Open::run) {
                 Ok(running) => match running.await {
-                    shard::End::Behind => behind = true,
+                    shard::End::Behind => begins = Again::Behind,
                     end => return end,
                 },
                 Err(error) => tracing::warn!(shard = %id, "shard {id} cannot begin yet: {error:#}"),
@@ -228,37 +236,22 @@ impl Stay {
         }
     }
 
-    /// Reads where the shard is and opens its ways, under the lease in hand. `behind`: the stream has lost
-    /// what the key may count as stored. `again`: the stream may be another than when the group began.
+    /// Reads where the shard is and opens its ways, under the lease in hand.
     async fn open_shard(
         &self,
         id: ShardId,
         stop: &CancellationToken,
-        behind: bool,
-        again: bool,
+        again: Again,
     ) -> Result<Open> {
         let (shared, tools) = (&self.shared, &self.tools);
-        let generation = self.layout.generation;
-        let stream = self.stream();
-        let (key, stored) =
-            SessionKey::open(tools.state.clone(), generation, id, self.epoch).await?;
-        let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
-        let mut outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
-        outlet.made = if again {
-            outlet.made_now().await?
-        } else {
-            self.made
-        };
-        let (last, gap) = outlet.last_and_gap().await;
-        if last == forward::Last::Unknown {
-            anyhow::bail!("the leader of the stream {stream} does not answer");
-        }
-        let ready = session::last_ready(&tools.broker, &stream, id).await?;
-        let stored = stored.map(|stored| StoredSession {
-            seq: if behind { 0 } else { stored.seq },
-            ..stored
-        });
-        let point = session::resume_point(stored, &last, gap.as_ref(), ready);
+        let (generation, stream) = (self.layout.generation, self.stream());
+        let Begin {
+            key,
+            outlet,
+            point,
+            lost,
+        } = self.begin(id, again).await?;
+        let made = outlet.made;
         let shards = self.layout.shards;
         let process = shared.process.clone();
         let asking = Asking::new(&tools.broker, id, shards, process);
@@ -283,11 +276,10 @@ impl Stay {
         let losses = shared
             .losses
             .of(&stream_of(&tools.broker.names.state_bucket()));
-        let stored = point.session.as_ref().filter(|_| point.last > 0);
-        let stored = stored.map(|session| (session.id.as_str().into(), session.seq));
         let publisher = Publisher {
             losses: shared.losses.of(&stream),
-            stored,
+            stored: point.stored(lost),
+            lost,
             outlet,
             queue: waiting,
             held: self.held.clone(),
@@ -323,8 +315,11 @@ impl Stay {
         };
         let shown = Shown {
             gauges: shared.gauges.clone(),
+            remembered: shared.remembered.clone(),
+            generation,
             id,
             gauge,
+            made,
         };
         Ok(Open {
             shard: runner,

@@ -48,8 +48,8 @@ impl Holders {
             self.before
                 .extend(heard.map(|(group, (holder, _))| (group, holder)));
             self.young_until = Some(now + self.ttl);
-        } else if age < self.ttl {
-            let until = now + (self.ttl - age);
+        } else if let Some(left) = self.ttl.checked_sub(age) {
+            let until = now + left;
             self.young_until = Some(self.young_until.map_or(until, |known| known.max(until)));
         }
     }

@@ -3,10 +3,12 @@
 //! The stream is the write-ahead log. The key adds the resume URL, and a sequence for shards whose
 //! last message was evicted or whose events are dropped on purpose.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
-use super::{forward::Last, track::Session};
+use super::{forward::Last, remembered::Known, track::Session};
 use crate::{
     broker::{
         Broker,
@@ -44,7 +46,7 @@ impl SessionKey {
         generation: u64,
         shard: ShardId,
         epoch: Epoch,
-    ) -> Result<(Self, Option<StoredSession>)> {
+    ) -> Result<(Self, Option<Known>)> {
         let key = subject::session(generation, shard);
         let entry = bucket.get(&key).await?;
         let stored = entry
@@ -56,6 +58,7 @@ impl SessionKey {
                     None
                 }
             });
+        let at_ms = entry.as_ref().map_or(0, |entry| entry.at_ms);
         let revision = entry.map(|entry| entry.revision);
         let before = stored
             .as_ref()
@@ -69,7 +72,7 @@ impl SessionKey {
                 written: None,
                 known: stored.clone().map(Session::from),
             },
-            stored,
+            stored.map(|session| Known { session, at_ms }),
         ))
     }
 
@@ -132,6 +135,14 @@ pub struct ResumePoint {
     pub last: u64,
     /// That message says that a hole follows the session's sequence.
     pub hole_told: bool,
+}
+
+impl ResumePoint {
+    /// The session and the sequence up to which the stream holds the shard; `lost`: held it, and does not.
+    pub fn stored(&self, lost: bool) -> Option<(Arc<str>, u64)> {
+        let session = self.session.as_ref().filter(|_| lost || self.last > 0)?;
+        Some((session.id.as_str().into(), session.seq))
+    }
 }
 
 /// Puts key and stream together. Where they name different sessions the stream wins: its READY is
@@ -306,6 +317,10 @@ mod tests {
         // Events behind the hole were dropped on purpose: the next hole is another one.
         let point = resume_point(Some(stored("a", 12)), &last, Some(&hole), None);
         assert_eq!((point.session.unwrap().seq, point.hole_told), (12, false));
+        // Behind the loss of the stream the numbers have no hole: one that follows is told.
+        let of_stream = Gap::new(GapReason::StreamLost, "a", 7, 0);
+        let point = resume_point(Some(stored("a", 3)), &last, Some(&of_stream), None);
+        assert_eq!((point.session.unwrap().seq, point.hole_told), (7, false));
         for reason in GapReason::ALL.into_iter().filter(|r| !r.session_lives()) {
             let gap = Gap::new(reason, "a", 7, 0);
             let point = resume_point(Some(stored("a", 7)), &last, Some(&gap), None);

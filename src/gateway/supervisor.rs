@@ -111,7 +111,7 @@ impl Supervisor {
                 // took one: whoever has too many gives the next.
                 heard = leases.next() => {
                     let now = clock::now();
-                    let moved = match heard {
+                    let changes = match heard {
                         Heard::Opened { anew, made_ms, .. } => {
                             let age = clock::unix_ms().saturating_sub(made_ms);
                             work.holders.opened(anew, Duration::from_millis(age), now);
@@ -123,7 +123,7 @@ impl Supervisor {
                         }
                     };
                     work.sees = leases.is_current();
-                    if moved && now >= settled {
+                    if changes && now >= settled {
                         self.look(&mut work);
                     }
                 }

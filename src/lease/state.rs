@@ -98,10 +98,10 @@ impl State {
         }
         match self.phase {
             Phase::Over => Step::End,
-            Phase::Free { next_bid } if now < next_bid => Step::Wait(next_bid),
-            Phase::Free { .. } => Step::Bid(self.write(now)),
-            Phase::Vanished { next_bid } if now < next_bid => Step::Wait(next_bid),
-            Phase::Vanished { .. } => Step::Bid(self.write(now)),
+            Phase::Free { next_bid } | Phase::Vanished { next_bid } if now < next_bid => {
+                Step::Wait(next_bid)
+            }
+            Phase::Free { .. } | Phase::Vanished { .. } => Step::Bid(self.write(now)),
             Phase::Unsure { next_look } if now < next_look => Step::Wait(next_look),
             Phase::Unsure { .. } => Step::Look,
             Phase::Holding { next_renewal, .. } if now < next_renewal => Step::Wait(

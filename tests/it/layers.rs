@@ -45,6 +45,7 @@ const PURE: &[&str] = &[
     "wire/",
     "subject.rs",
     "backoff.rs",
+    "broker/loss.rs",
     "audit.rs",
     "audit/",
     "cli/check/migration.rs",

@@ -28,6 +28,7 @@ mod queue;
 mod refusal;
 mod replay;
 mod secrets;
+mod start;
 mod stream;
 mod support;
 mod tether;

@@ -158,6 +158,81 @@ async fn a_gateway_killed_behind_the_word_of_a_lost_stream_resumes() {
     audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
 }
 
+/// Away for longer than the leases last, and then without its store: each gateway takes what it had again, and
+/// resumes from what it remembers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_back_empty_after_the_leases_have_ended_costs_no_identify() {
+    let start = Fleet::start().gateways(2).coordinators(2);
+    let mut fleet = start
+        .discord("--replay-buffer=20000")
+        .at_exactly(RATE)
+        .await;
+    let shards = [fleet.shards_of(0, 2).await, fleet.shards_of(1, 2).await];
+    fleet.flow(500).await;
+    let before = fleet.discord.figures().await;
+    fleet.nats.wipe();
+    fleet
+        .discord_sees("the shards were left", |figures| figures.connected == 0)
+        .await;
+    fleet.flow(300).await;
+    fleet.nats.restart().await;
+    fleet.resumed_since(&before, 4).await;
+    gaps_said(&fleet).await;
+    assert_eq!(
+        [fleet.shards_of(0, 2).await, fleet.shards_of(1, 2).await],
+        shards
+    );
+    fleet.flow(300).await;
+    fleet.quiet().await;
+    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
+}
+
+/// Nobody was there to see it: whoever starts finds a key that is older than the stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_lost_while_no_gateway_ran_is_told_by_the_next_one() {
+    let mut fleet = Fleet::start().at_exactly(RATE).await;
+    fleet.flow(300).await;
+    let before = fleet.discord.figures().await;
+    assert_eq!(fleet.stop_gateway(0).await, Some(0));
+    delete(&fleet, "DISCORD").await;
+    fleet.restart_gateway(0);
+    fleet.resumed_since(&before, 4).await;
+    gaps_said(&fleet).await;
+    fleet.flow(300).await;
+    fleet.quiet().await;
+    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
+}
+
+/// `nats kv purge`, or somebody who empties the bucket's stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purged_state_bucket_is_written_again() {
+    let mut fleet = two_and_two().await;
+    fleet.shards_of(0, 2).await;
+    fleet.flow(300).await;
+    let before = fleet.discord.figures().await;
+    let keys = fleet.keys_of("discord_state").await.unwrap();
+    let stream = fleet
+        .broker
+        .jetstream
+        .get_stream("KV_discord_state")
+        .await
+        .unwrap();
+    stream.purge().await.unwrap();
+    eventually("the state is written again", SOON, async || {
+        let now = fleet.keys_of("discord_state").await?;
+        let kept =
+            |key: &&String| key.starts_with("session.") || *key == TOPOLOGY || *key == LEDGER;
+        keys.iter()
+            .filter(kept)
+            .all(|key| now.contains(key))
+            .then_some(())
+    })
+    .await;
+    untouched_since(&fleet, &before).await;
+    fleet.flow(300).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
 /// `nats stream rm DISCORD`, under load.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_stream_is_made_anew_behind_gaps() {

@@ -12,6 +12,7 @@ use crate::{
         forward::{self, Publisher},
         gauge::{Gauge, Gauges},
         keep,
+        remembered::Remembered,
         session::{self, SessionKey},
         shard::{self, Shard},
         track::{Session, Track},
@@ -40,9 +41,13 @@ impl Open {
     /// of both, and there is one of these for each shard.
     pub(super) fn run(self) -> impl Future<Output = shard::End> {
         let on_status = self.shown;
+        on_status
+            .remembered
+            .forget(on_status.generation, on_status.id);
         let publisher = tokio::spawn(Box::new(self.publisher).run(self.point.last));
         let keeper = tokio::spawn(keep::keep(self.key, self.readies, self.moved, self.losses));
         let points = self.shard.points.clone();
+        let began = self.point.session.clone();
         let track = Track::new(self.point.session, self.point.hole_told);
         let shard = Box::pin(self.shard.run(self.asks, track));
         async move {
@@ -51,6 +56,12 @@ impl Open {
             let (end, last) = shard.await;
             // The queue's sender went with the shard: the publisher stores what is left and ends.
             let outcome = publisher.await;
+            if end == shard::End::LeaseLost {
+                let (place, progress) = ((shown.generation, shown.id), &shown.gauge.progress);
+                let (left, began) = (last.clone(), began.as_ref());
+                let remembered = &shown.remembered;
+                remembered.keep(place, left, began, progress, shown.made);
+            }
             if let (shard::End::Stopped, Ok(forward::End::Flushed), Some(session)) =
                 (end, &outcome, last)
             {
@@ -74,6 +85,10 @@ impl Open {
 /// Takes the shard off the status when it ends, however it ends.
 pub(super) struct Shown {
     pub(super) gauges: Gauges,
+    pub(super) remembered: Remembered,
+    pub(super) generation: u64,
+    /// When its stream was made, as it began.
+    pub(super) made: i128,
     pub(super) id: ShardId,
     pub(super) gauge: Arc<Gauge>,
 }

@@ -185,6 +185,7 @@ pub(crate) async fn publisher(
         seat: seat.clone(),
         losses: broker.losses.of(STREAM),
         stored: None,
+        lost: false,
     });
     let handover = Handover {
         queue,
