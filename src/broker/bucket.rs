@@ -196,6 +196,10 @@ impl Bucket {
         written.map_err(|late| unknown(&self.0.name, late))
     }
 
+    pub(super) fn unknown(&self, error: impl std::error::Error + Send + Sync + 'static) -> KvError {
+        unknown(&self.0.name, error)
+    }
+
     fn update_error(&self, error: kv::UpdateError) -> KvError {
         if error.kind() == kv::UpdateErrorKind::WrongLastRevision {
             KvError::Conflict

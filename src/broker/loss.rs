@@ -39,6 +39,11 @@ pub enum Loss {
 }
 
 impl Mark {
+    /// True where the same stream ends before where it ended.
+    pub fn is_cut_off(&self, now: &Self) -> bool {
+        now.made == self.made && now.last < self.last
+    }
+
     /// What was lost since this look, where another shows `now`.
     pub fn loss(&self, now: &Self) -> Option<Loss> {
         if now.made != self.made {
@@ -46,7 +51,7 @@ impl Mark {
             let older = now.made < self.made;
             return Some(if older { Loss::Older } else { Loss::Anew });
         }
-        if now.last < self.last {
+        if self.is_cut_off(now) {
             return Some(Loss::Older);
         }
         // Also where all keys of a bucket were written anew nothing of before is there, but as many as before.
@@ -54,6 +59,9 @@ impl Mark {
         (self.roomy && gone).then_some(Loss::Emptied)
     }
 }
+
+/// How long a stream that ends before where it ended is doubted.
+pub const DOUBT: Duration = CONFIRM;
 
 /// What a look found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +93,8 @@ pub struct Watched {
     mark: Option<Mark>,
     /// Since when it is missing.
     missing: Option<Instant>,
+    /// Since when it ends before where it ended: a leader that has just been elected may say so too.
+    shorter: Option<Instant>,
     said: Option<Instant>,
     made: Option<Instant>,
 }
@@ -95,11 +105,15 @@ impl Watched {
         match found {
             Found::Unanswered => Due::default(),
             Found::Missing => self.is_missing(make, now),
+            Found::There(mark) if self.is_shorter(&mark, now) => {
+                self.missing = None;
+                Due::default()
+            }
             Found::There(mark) => {
                 let before = self.mark.replace(mark);
                 let lost = before.and_then(|before| before.loss(&mark));
                 let said = self.said.take().is_some();
-                (self.missing, self.made) = (None, None);
+                (self.missing, self.shorter, self.made) = (None, None, None);
                 Due {
                     lost,
                     say_lost: lost.is_some() && !said,
@@ -116,7 +130,15 @@ impl Watched {
 
     /// When to look again, if that is sooner than usual.
     pub fn look_at(&self) -> Option<Instant> {
-        self.missing.map(|since| since + CONFIRM)
+        self.missing.or(self.shorter).map(|since| since + CONFIRM)
+    }
+
+    /// True for a stream that ends before where it ended, until a second look has found it so.
+    fn is_shorter(&mut self, mark: &Mark, now: Instant) -> bool {
+        if !self.mark.is_some_and(|known| known.is_cut_off(mark)) {
+            return false;
+        }
+        now < *self.shorter.get_or_insert(now) + CONFIRM
     }
 
     fn is_missing(&mut self, make: bool, now: Instant) -> Due {
@@ -229,6 +251,24 @@ mod tests {
         let due = watched.saw(Found::There(anew), true, later + MAKE_AGAIN);
         assert_eq!((due.lost, due.say_lost), (Some(Loss::Anew), false));
         assert!(!watched.is_gone(later + MAKE_AGAIN * 9));
+    }
+
+    /// A leader that has just been elected may not know of the last ones yet.
+    #[tokio::test(start_paused = true)]
+    async fn an_older_copy_is_believed_at_the_second_look() {
+        let now = crate::clock::now();
+        let mut watched = Watched::default();
+        let shorter = Found::There(Mark { last: 60, ..MARK });
+        watched.saw(Found::There(MARK), true, now);
+        assert_eq!(watched.saw(shorter, true, now), Due::default());
+        watched.saw(Found::There(MARK), true, now);
+        assert_eq!(watched.saw(shorter, true, now + CONFIRM), Due::default());
+        let due = watched.saw(shorter, true, now + CONFIRM * 2);
+        assert_eq!((due.lost, due.say_lost), (Some(Loss::Older), true));
+        assert_eq!(
+            watched.saw(shorter, true, now + CONFIRM * 3),
+            Due::default()
+        );
     }
 
     #[tokio::test(start_paused = true)]

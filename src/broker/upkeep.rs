@@ -93,6 +93,13 @@ async fn keep(broker: &Broker, mut kept: Vec<Upkeep>, create: bool) {
                 kept.look(broker, create).await;
             }
         }
+        let now = clock::now();
+        for kind in [Kind::Stream, Kind::Lease, Kind::State] {
+            let mut those = kept.iter().filter(|kept| kept.kind == kind).peekable();
+            if those.peek().is_some() {
+                metrics::missing(kind, those.any(|kept| kept.watched.is_gone(now)));
+            }
+        }
     }
 }
 
@@ -145,7 +152,6 @@ impl Upkeep {
         let due = self.watched.saw(found, create, now);
         let gone = self.watched.is_gone(now);
         broker.losses.set_missing(&self.wanted.name, gone);
-        metrics::missing(self.kind, gone);
         self.say(due, create);
         if let Some(loss) = due.lost {
             metrics::lost(self.kind, 1);

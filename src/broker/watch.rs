@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     bucket::{Bucket, Entry, KvError, unix_ms},
-    loss::Mark,
+    loss::{DOUBT, Mark},
     upkeep::mark,
 };
 
@@ -185,14 +185,21 @@ impl Watching {
     }
 
     async fn open(&self) -> Result<(kv::Watch, Mark), KvError> {
-        let unknown = |error: anyhow::Error| {
-            KvError::Unknown(error.context(format!("bucket {}", self.bucket.0.name)))
-        };
-        let info = self.bucket.0.stream.get_info().await;
-        let info = info.map_err(|error| unknown(error.into()))?;
+        let mut now = self.mark_now().await?;
+        if self.mark.is_some_and(|before| before.is_cut_off(&now)) {
+            // A leader that has just been elected may not know of the last ones yet.
+            tokio::time::sleep(DOUBT).await;
+            now = self.mark_now().await?;
+        }
         let changes = self.bucket.0.store.watch_with_history(&self.pattern).await;
-        let changes = changes.map_err(|error| unknown(error.into()))?;
-        Ok((changes, mark(&info)))
+        let changes = changes.map_err(|error| self.bucket.unknown(error))?;
+        Ok((changes, now))
+    }
+
+    async fn mark_now(&self) -> Result<Mark, KvError> {
+        let info = self.bucket.0.stream.get_info().await;
+        let info = info.map_err(|error| self.bucket.unknown(error))?;
+        Ok(mark(&info))
     }
 
     /// Tells a single key as its leader knows it; its revision.

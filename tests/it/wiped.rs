@@ -21,6 +21,8 @@ use crate::support::fleet::{
     wait::{LIMIT, SOON, eventually},
 };
 
+/// Every shard's gaps.
+const GAPS: &str = "discord.*.FLEET_GAP";
 /// Events a second in these tests.
 const RATE: u32 = 400;
 
@@ -37,8 +39,7 @@ async fn gaps_said(fleet: &Fleet) {
         "each shard says that the stream was lost",
         SOON,
         async || {
-            let filter = format!("discord.*.{GAP_EVENT}");
-            let said = fleet.subjects_of("DISCORD", &filter).await?;
+            let said = fleet.subjects_of("DISCORD", GAPS).await?;
             (said.len() >= shards).then_some(())
         },
     )
@@ -119,6 +120,61 @@ async fn a_server_that_lost_its_store_is_filled_again_and_no_session_ends() {
     said_once(&fleet, &ALL, "KV_discord_lease");
     said_once(&fleet, &ALL, "KV_discord_state");
     said_once(&fleet, &GATEWAYS, "DISCORD");
+}
+
+/// The same of three nodes at once: a data centre that comes back with empty disks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_lost_its_stores_is_filled_again_and_no_session_ends() {
+    let mut fleet = two_and_two().nodes(3).set("lease.ttl", "\"60s\"").await;
+    fleet.shards_of(0, 2).await;
+    fleet.flow(500).await;
+    let before = fleet.discord.figures().await;
+    fleet.nats.wipe();
+    for node in 0..3 {
+        fleet.nats.node(node).restart().await;
+    }
+    eventually(
+        "each shard says that the stream was lost",
+        LIMIT,
+        async || {
+            let said = fleet.subjects_of("DISCORD", GAPS).await?;
+            (said.len() == 4).then_some(())
+        },
+    )
+    .await;
+    fleet.flow(500).await;
+    fleet.quiet().await;
+    untouched_since(&fleet, &before).await;
+    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
+    said_once(&fleet, &GATEWAYS, "DISCORD");
+}
+
+/// A stream that somebody made by hand may be purged: it takes what comes as if nothing had been. Every shard
+/// says it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purged_stream_is_told() {
+    let mut fleet = two_and_two().await;
+    fleet.flow(300).await;
+    let mut config = fleet.stream().await.cached_info().config.clone();
+    delete(&fleet, "DISCORD").await;
+    config.deny_purge = false;
+    fleet.broker.jetstream.create_stream(config).await.unwrap();
+    gaps_said(&fleet).await;
+    fleet.flow(1_000).await;
+    // Long enough that each process has seen the stream as it is now.
+    fleet.flow_for(3).await;
+    let before = fleet.discord.figures().await;
+    fleet.stream().await.purge().await.unwrap();
+    gaps_said(&fleet).await;
+    fleet.flow(300).await;
+    fleet.quiet().await;
+    untouched_since(&fleet, &before).await;
+    for message in fleet.messages().await {
+        if message.event() == GAP_EVENT {
+            let gap: Gap = wire::decode(&message.payload).unwrap();
+            assert_eq!(gap.reason, GapReason::StreamLost);
+        }
+    }
 }
 
 /// What was written again serves: the survivor resumes every shard of a gateway that is killed afterwards.
