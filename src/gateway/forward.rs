@@ -106,9 +106,15 @@ impl Publisher {
         if self.lost {
             self.goes_on(&mut waiting);
         }
+        let mut purged = false;
         while self.fill(&mut waiting).await {
             if let Some(lost) = self.losses.news() {
-                self.look_for_loss(lost, &mut flight, &mut waiting).await;
+                purged |= self.look_for_loss(lost, &mut flight, &mut waiting).await;
+            }
+            // Where some of what waits may be stored already, it would seem that this word in front is too.
+            if purged && (waiting.is_empty() || flight.is_settled()) {
+                purged = false;
+                self.goes_on(&mut waiting);
             }
             if waiting.is_empty() {
                 continue;

@@ -23,19 +23,15 @@ const SPREAD: Duration = Duration::from_secs(1);
 
 impl Publisher {
     /// The stream was lost, as somebody else found. One that was made anew refuses the next message of a
-    /// shard; a quiet shard has none, and one that was purged takes it.
+    /// shard; a quiet shard has none, and one that was purged takes it. True: that is to be said.
     pub(super) async fn look_for_loss(
         &mut self,
         lost: Lost,
         flight: &mut Flight,
         waiting: &mut Waiting,
-    ) {
-        if !flight.expects() {
-            return;
-        }
-        if lost.emptied > 0 {
-            self.goes_on(waiting);
-            return;
+    ) -> bool {
+        if !flight.expects() || lost.emptied > 0 {
+            return flight.expects();
         }
         if waiting.is_empty() {
             let pause = rand::rng().random_range(Duration::ZERO..SPREAD);
@@ -43,7 +39,7 @@ impl Publisher {
                 () = tokio::time::sleep(pause) => {}
                 first = self.queue.recv() => if let Some(first) = first {
                     self.take(waiting, first);
-                    return;
+                    return false;
                 },
             }
         }
@@ -52,6 +48,7 @@ impl Publisher {
             flight.saw(&found, std::iter::empty::<&str>(), clock::now());
             self.goes_on(waiting);
         }
+        false
     }
 
     /// Says first of all that the stream was lost.
