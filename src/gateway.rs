@@ -6,18 +6,22 @@ pub mod broken;
 pub mod buffer;
 pub mod claims;
 pub mod command;
+pub mod control;
+pub mod discord;
 pub mod drain;
 pub mod forward;
 pub mod gauge;
 pub mod group;
 pub mod halt;
+pub mod heartbeat;
 pub mod holders;
 pub mod inbox;
 pub mod keep;
 pub mod kind;
 pub mod lane;
+pub mod lifecycle;
 pub mod metrics;
-pub mod pace;
+pub mod openings;
 pub mod peek;
 pub mod reach;
 pub mod ready;
@@ -31,14 +35,13 @@ pub mod url;
 
 use std::{sync::Arc, thread, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use twilight_gateway::ConfigBuilder;
 
 use self::{
-    buffer::Budget, command::near::Near, gauge::Gauges, group::Shared, lane::Lane,
-    supervisor::Supervisor,
+    buffer::Budget, command::near::Near, discord::Discord, gauge::Gauges, group::Shared,
+    lane::Lane, supervisor::Supervisor,
 };
 use crate::{
     bot::{self, BotId},
@@ -80,8 +83,7 @@ pub async fn run(
 
     let shared = Arc::new(Shared {
         process: board.process(),
-        twilight: Arc::new(twilight(&config)?),
-        gateway_url: url::watch(&config.discord, shutdown.clone()),
+        discord: Arc::new(Discord::new(&config, shutdown.clone())?),
         topology: topology.clone(),
         budget: Budget::new(config.gateway.buffer.0),
         shed: config.gateway.shed.0.clone().into(),
@@ -127,19 +129,6 @@ pub async fn run(
     }
     gathering.cancel();
     ended?
-}
-
-/// twilight's configuration, built once so that every shard shares its TLS.
-fn twilight(config: &Config) -> Result<twilight_gateway::Config> {
-    let discord = &config.discord;
-    let token = discord.token.expose().to_owned();
-    let mut builder = ConfigBuilder::new(token, discord.intents.0)
-        .large_threshold(u64::from(discord.large_threshold.0));
-    if !discord.presence.is_empty() {
-        let presence = serde_json::from_str(&discord.presence).context("discord.presence")?;
-        builder = builder.presence(presence);
-    }
-    Ok(builder.build())
 }
 
 /// As many as configured, or one a core.

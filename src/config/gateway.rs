@@ -17,6 +17,8 @@ section! {
         lanes: Count<0, 256> = Count(0), plain "a number from 0 to 256";
         /// Lets work gather this long before a lane parks; 0ms for least latency.
         gather: Span = Span::millis(1), plain "a duration from \"0ms\" to \"50ms\"";
+        /// Connections to Discord that the process opens in a second, whatever happens.
+        connects_per_second: Count<1, 10_000> = Count(50), plain "a number from 1 to 10000";
         /// How groups are chosen.
         assignment: Assignment = Assignment::Elastic, plain "\"elastic\" or \"ordinal\"";
         /// Held in memory while NATS is away.

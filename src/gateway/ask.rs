@@ -1,15 +1,10 @@
-//! Leave to IDENTIFY: twilight's queue, whose sender the shard's own task holds.
+//! Permits to IDENTIFY: asked of the coordinator, and used at once or not at all.
 //!
-//! twilight uses a permit whenever it is next polled, however late. So whoever polls the shard
-//! checks the age, fires and polls, with no await between.
-
-use std::sync::{Arc, Mutex, PoisonError};
+//! Whoever polls the shard checks a permit's age, fires and sends, with no await that waits between.
 
 use async_nats::Subscriber;
 use futures_util::{FutureExt, StreamExt};
 use rand::Rng;
-use tokio::sync::oneshot;
-use twilight_gateway::queue::Queue;
 
 use super::metrics;
 use crate::{
@@ -23,25 +18,6 @@ use crate::{
     },
 };
 
-/// The queue of one shard: keeps the sender, never drops it (twilight asks again at once, ten
-/// million times a second).
-#[derive(Clone, Debug, Default)]
-pub struct Slot(Arc<Mutex<Option<oneshot::Sender<()>>>>);
-
-impl Queue for Slot {
-    fn enqueue(&self, _shard: u32) -> oneshot::Receiver<()> {
-        let (sender, receiver) = oneshot::channel();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
-        receiver
-    }
-}
-
-impl Slot {
-    fn take(&self) -> Option<oneshot::Sender<()>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
 /// Asks for one shard.
 pub struct Asking {
     broker: Broker,
@@ -49,7 +25,6 @@ pub struct Asking {
     shards: u32,
     process: String,
     inbox: String,
-    slot: Slot,
     waiting: Option<Waiting>,
     /// Answers of the coordinator; only while somebody waits, for it is seldom and takes memory.
     answers: Option<Subscriber>,
@@ -59,7 +34,6 @@ pub struct Asking {
 
 struct Waiting {
     asker: Asker,
-    sender: oneshot::Sender<()>,
     since: Boottime,
 }
 
@@ -72,37 +46,19 @@ impl Asking {
             shards,
             process,
             inbox: broker.client.new_inbox(),
-            slot: Slot::default(),
             waiting: None,
             answers: None,
             confirmed: None,
         }
     }
 
-    /// The queue for twilight.
-    pub fn slot(&self) -> Slot {
-        self.slot.clone()
-    }
-
-    /// After every poll: twilight may have asked anew, or have gone away.
-    pub fn after_poll(&mut self) {
-        if let Some(sender) = self.slot.take() {
-            let nonce = format!("{:016x}", rand::rng().random::<u64>());
-            let since = clock::boottime();
-            let asker = Asker::new(self.shard, self.shards, nonce, self.process.clone(), since);
-            self.waiting = Some(Waiting {
-                asker,
-                sender,
-                since,
-            });
-        }
-        if self
-            .waiting
-            .as_ref()
-            .is_some_and(|waiting| waiting.sender.is_closed())
-        {
-            self.withdraw();
-        }
+    /// A connection has said HELLO, and there is no session: begins to ask. Whoever asked before asks no more.
+    pub fn begin(&mut self) {
+        self.withdraw();
+        let nonce = format!("{:016x}", rand::rng().random::<u64>());
+        let since = clock::boottime();
+        let asker = Asker::new(self.shard, self.shards, nonce, self.process.clone(), since);
+        self.waiting = Some(Waiting { asker, since });
     }
 
     /// When to ask next.
@@ -142,7 +98,7 @@ impl Asking {
         }
     }
 
-    /// An answer. True: call [`Asking::fire`] and poll the shard, with no await between.
+    /// An answer. True: call [`Asking::fire`] and send IDENTIFY, with no await between.
     pub fn on_answer(&mut self, message: &async_nats::Message) -> bool {
         let shard = self.shard;
         let Some(waiting) = &mut self.waiting else {
@@ -166,20 +122,19 @@ impl Asking {
                 false
             }
             Verdict::Stale => {
-                tracing::info!(%shard, "a leave for shard {shard} came too late and is wasted");
+                tracing::info!(%shard, "an identify permit for shard {shard} arrived too late and is discarded; it asks again");
                 false
             }
             Verdict::Wait { .. } | Verdict::Foreign => false,
         }
     }
 
-    /// Uses the leave, if it is still fresh. Poll the shard at once, then [`Asking::confirm`].
+    /// Uses the permit, if it is still fresh. Send IDENTIFY at once, then [`Asking::confirm`].
     pub fn fire(&mut self) -> Option<Request> {
         let confirm = self.waiting.as_mut()?.asker.fire(clock::boottime())?;
         let waiting = self.waiting.take()?;
         self.answers = None;
         metrics::identify_waited(clock::boottime().since(waiting.since));
-        waiting.sender.send(()).ok()?;
         Some(confirm)
     }
 

@@ -24,6 +24,7 @@ use super::{
     ask::Asking,
     buffer::Budget,
     command::{Commands, near::Near},
+    discord::Discord,
     forward::{self, GroupBatch, Handover, Outlet, Publisher, Told, tend::Tender},
     gauge::Gauges,
     lane::Tools,
@@ -45,10 +46,8 @@ use crate::{
 pub struct Shared {
     /// The process's name.
     pub process: String,
-    /// twilight's configuration.
-    pub twilight: Arc<twilight_gateway::Config>,
-    /// Where a session is begun.
-    pub gateway_url: watch::Receiver<Option<Arc<str>>>,
+    /// As whom shards identify, and where.
+    pub discord: Arc<Discord>,
     /// How the fleet is cut.
     pub topology: watch::Receiver<Arc<Topology>>,
     /// The process's bytes.
@@ -265,7 +264,7 @@ impl Stay {
             &tools.broker,
             id,
             shards,
-            shared.twilight.intents(),
+            shared.discord.identity.intents,
             &shared.near,
         )
         .await
@@ -300,8 +299,7 @@ impl Stay {
         };
         let runner = Shard {
             id,
-            config: Arc::clone(&shared.twilight),
-            gateway_url: shared.gateway_url.clone(),
+            discord: Arc::clone(&shared.discord),
             topology: shared.topology.clone(),
             held: self.held.clone(),
             leader: tools.leader.clone(),

@@ -1,8 +1,8 @@
-//! One shard: polls twilight, peeks, hands events on; reconnects at a measured pace.
+//! One shard: polls its connection, peeks, hands events on; [`super::lifecycle`] says when it connects and
+//! when it has waited long enough.
 //!
-//! Heartbeats go out only while twilight is polled, so that nothing slow stands in this loop. Before
-//! every poll it looks at its lease: one poll of a process that slept would steal the session from
-//! its successor.
+//! Heartbeats go out between polls, so that nothing slow stands in this loop. Before every poll it looks
+//! at its lease: one poll of a process that slept would steal the session from its successor.
 
 mod connection;
 mod frames;
@@ -15,7 +15,6 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use twilight_gateway::Config;
 
 use self::{
     intake::Intake,
@@ -24,9 +23,10 @@ use self::{
 use super::{
     ask::Asking,
     command::{Asks, Commands},
+    discord::Discord,
     keep::KeepClock,
     kind::Kinds,
-    pace::Pace,
+    lifecycle::Lifecycle,
     socket::{Polled, Socket, valid},
     track::{Session, Track},
 };
@@ -54,17 +54,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub struct Shard {
     /// Its number.
     pub id: ShardId,
-    /// twilight's configuration, shared for its TLS.
-    pub config: Arc<Config>,
-    /// Where a session is begun; none before it is known.
-    pub gateway_url: watch::Receiver<Option<Arc<str>>>,
+    /// As whom it identifies, and where.
+    pub discord: Arc<Discord>,
     /// How the fleet is cut, and which events it wants.
     pub topology: watch::Receiver<Arc<Topology>>,
     /// Under which it may poll.
     pub held: watch::Receiver<Option<Held>>,
     /// Counts leaders.
     pub leader: watch::Receiver<u64>,
-    /// Its leave to IDENTIFY.
+    /// Its permits to IDENTIFY.
     pub asking: Asking,
     /// What workers want sent.
     pub commands: Commands,
@@ -123,11 +121,11 @@ impl Shard {
             .changes(&self.leader, || Word::Leader)
             .changes(&self.topology, || Word::Topology)
             .changes(&self.held, || Word::Changed)
-            .changes(&self.gateway_url, || Word::Changed);
+            .changes(self.discord.address.changes(), || Word::Address);
         let mut run = Run {
             news,
             alarm: Alarm::new(now),
-            pace: Pace::new(now),
+            lifecycle: Lifecycle::new(now),
             keep: KeepClock::new(now),
             intake,
             socket: None,
@@ -147,7 +145,7 @@ struct Run {
     shard: Shard,
     news: News,
     alarm: Alarm,
-    pace: Pace,
+    lifecycle: Lifecycle,
     keep: KeepClock,
     intake: Intake,
     socket: Option<Socket>,
@@ -169,13 +167,13 @@ impl Run {
                 return End::PublisherGone;
             }
             let now = clock::now();
-            if let Some(end) = self.limits(now) {
+            if let Some(end) = self.limits(now).await {
                 return end;
             }
-            if let Some(end) = self.hear(now) {
+            if let Some(end) = self.hear(now).await {
                 return end;
             }
-            self.make_room(now);
+            self.make_room(now).await;
             self.connect(now);
             if let Some(end) = self.upstream(now).await {
                 return end;
@@ -184,13 +182,14 @@ impl Run {
             self.show();
             self.keep_point(now);
             let mut wake = self.wait(now).await;
-            if matches!(wake, Wake::Leave) {
-                wake = self.identify().await;
+            if matches!(wake, Wake::Permit) {
+                self.identify().await;
+                wake = Wake::Other;
             }
             let end = match wake {
                 Wake::Polled(polled) => self.burst(polled).await,
-                Wake::Word(word) => self.word(word, clock::now()),
-                Wake::Leave | Wake::Other => None,
+                Wake::Word(word) => self.word(word, clock::now()).await,
+                Wake::Permit | Wake::Other => None,
             };
             if let Some(end) = end {
                 return end;
@@ -199,25 +198,25 @@ impl Run {
     }
 
     /// Takes the words that are there.
-    fn hear(&mut self, now: Instant) -> Option<End> {
+    async fn hear(&mut self, now: Instant) -> Option<End> {
         for _ in 0..WORDS {
             let word = self.news.take()?;
-            if let Some(end) = self.word(word, now) {
+            if let Some(end) = self.word(word, now).await {
                 return Some(end);
             }
         }
         None
     }
 
-    fn word(&mut self, word: Word, now: Instant) -> Option<End> {
+    async fn word(&mut self, word: Word, now: Instant) -> Option<End> {
         match word {
             Word::Stop => {
                 // What a parking shard left unread must not be followed by what comes later.
                 let parking = self.mode == Mode::Parking;
-                if parking || self.socket.as_ref().is_none_or(Socket::is_disconnected) {
+                if parking || !self.socket.as_ref().is_some_and(Socket::is_open) {
                     return Some(End::Stopped);
                 }
-                self.close(Mode::Stopping, now);
+                self.close(Mode::Stopping, now).await;
             }
             Word::Command(message) => self.shard.commands.take(message),
             Word::Leader => self.shard.asking.on_leader(),
@@ -225,6 +224,7 @@ impl Run {
                 let topology = self.shard.topology.borrow_and_update().clone();
                 self.intake.choose(topology);
             }
+            Word::Address => self.lifecycle.moved(now, &mut self.rng),
             Word::Changed => {}
         }
         None
@@ -234,7 +234,7 @@ impl Run {
     async fn wait(&mut self, now: Instant) -> Wake {
         let wake = self.next_wakeup(now);
         self.alarm.set(wake);
-        let open = now >= self.pace.open_from().max(self.poll_from);
+        let open = now >= self.poll_from;
         let Shard { asking, held, .. } = &mut self.shard;
         if let (false, Some(socket)) = (open, &mut self.socket) {
             socket.unpolled();
@@ -248,13 +248,10 @@ impl Run {
         });
         tokio::select! {
             biased;
-            polled = polled => {
-                asking.after_poll();
-                Wake::Polled(polled)
-            }
+            polled = polled => Wake::Polled(polled),
             word = self.news.next() => Wake::Word(word),
             answer = asking.answer() => {
-                if asking.on_answer(&answer) { Wake::Leave } else { Wake::Other }
+                if asking.on_answer(&answer) { Wake::Permit } else { Wake::Other }
             }
             () = self.intake.room(), if !open => Wake::Other,
             () = self.alarm.ring() => Wake::Other,
@@ -266,36 +263,17 @@ impl Run {
     async fn burst(&mut self, first: Polled) -> Option<End> {
         let mut polled = first;
         for _ in 0..BURST {
-            if let Some(end) = self.polled(polled) {
+            if let Some(end) = self.polled(polled).await {
                 return Some(end);
             }
             let goes_on = self.mode == Mode::Running
                 && !self.shard.stop.is_cancelled()
-                && clock::now() >= self.pace.open_from()
                 && !self.intake.budget().is_full()
                 && !self.intake.has_backlog(false);
             let socket = self.socket.as_mut().filter(|_| goes_on)?;
             polled = socket.poll_once(&self.shard.held).await?;
-            self.shard.asking.after_poll();
         }
-        self.polled(polled)
-    }
-
-    /// Leave came: check its age, fire, poll, with no await that waits between; then confirm.
-    async fn identify(&mut self) -> Wake {
-        let Some(socket) = self.socket.as_mut() else {
-            return Wake::Other;
-        };
-        if !valid(&self.shard.held) {
-            return Wake::Other;
-        }
-        let Some(confirm) = self.shard.asking.fire() else {
-            return Wake::Other;
-        };
-        let polled = socket.poll_to_send(&self.shard.held).await;
-        self.shard.asking.confirm(&confirm);
-        self.shard.asking.after_poll();
-        polled.map_or(Wake::Other, Wake::Polled)
+        self.polled(polled).await
     }
 
     fn keep_point(&mut self, now: Instant) {
@@ -320,24 +298,27 @@ impl Run {
             .held
             .borrow()
             .map(|held| now + held.until.since(boottime));
-        let gate = (self.pace.open_from() > now).then(|| self.pace.open_from());
-        // Those that wait go on with the next look around.
-        let commands = (!self.shard.commands.is_empty()).then_some(now);
+        // Those that wait go on with the next look around, or when Discord takes more frames.
+        let commands = !self.shard.commands.is_empty();
+        let commands = commands.then(|| {
+            if self.may_send(now) {
+                now
+            } else {
+                now + LOOK_AGAIN
+            }
+        });
         let poll = Some(self.poll_from).filter(|from| *from > now);
         // Others' messages fill the buffer too: no one says when there is room in it.
         let full = poll.is_some() && !self.intake.has_backlog(true);
         let room = full.then(|| now + LOOK_FOR_ROOM);
-        // Without a socket it looks for room, or for a URL; with one, at its limits.
+        // Without a connection it looks for room, or for a URL; with one, at its limits.
         let soon = now + LOOK_AGAIN;
-        let limit = if self.socket.is_some() {
-            self.pace.next_wakeup()
-        } else {
-            Some(soon)
-        };
+        let limit = self.lifecycle.next_wakeup().filter(|limit| *limit > now);
+        let limit = limit.or_else(|| self.socket.is_none().then_some(soon));
         // A resume point that is due waits until everything is stored.
         let keep = Some(self.keep.next(now)).filter(|next| *next > now);
         let keep = keep.or(Some(soon));
-        let wakes = [asking, until, gate, commands, room, poll, limit, keep];
+        let wakes = [asking, until, commands, room, poll, limit, keep];
         wakes
             .into_iter()
             .flatten()
@@ -352,6 +333,6 @@ enum Wake {
     Polled(Polled),
     Word(Word),
     /// To IDENTIFY, if it is still fresh.
-    Leave,
+    Permit,
     Other,
 }

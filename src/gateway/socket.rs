@@ -1,63 +1,93 @@
-//! twilight's shard behind a gate: built with a session, polled one step at a time.
+//! One connection to Discord's gateway: opened, polled one step at a time, written to.
+//!
+//! It knows nothing of the protocol that the payloads follow. What is read is read once, by the shard:
+//! two readers that disagree about a payload have lost whole shards.
+
+mod inflate;
+mod open;
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use futures_util::Stream;
+use anyhow::anyhow;
+use futures_util::{Sink, Stream as _};
 use tokio::{sync::watch, task::unconstrained};
-use twilight_gateway::{
-    CloseFrame, CommandRatelimiter, Config, ConfigBuilder, Message, Session, Shard, ShardId,
-    ShardState, error::ReceiveMessageError,
+use tokio_websockets::{CloseCode, Message};
+
+use self::{
+    inflate::{Inflate, Inflated},
+    open::{Opened, Opening, Stream},
+};
+use super::{lifecycle::State, url::Endpoint};
+use crate::{
+    clock::{self, Instant},
+    lease::Held,
 };
 
-use super::{ask::Slot, track};
-use crate::{clock, lease::Held};
+pub use self::open::{Tls, native_tls};
 
-/// One twilight shard.
+/// The code that keeps the session: whatever is neither 1000 nor 1001 does.
+const CLOSE: u16 = 4000;
+/// Frames that Discord takes from a connection in [`MINUTE`].
+///
+/// <https://discord.com/developers/docs/events/gateway#rate-limiting>
+const MOST_FRAMES: usize = 120;
+/// A second more than Discord's: what left evenly may arrive closer together.
+const MINUTE: Duration = Duration::from_secs(61);
+
+/// One connection.
 pub struct Socket {
-    shard: Shard<Slot>,
-    state: ShardState,
+    stage: Stage,
+    /// When frames were sent, lately.
+    frames: VecDeque<Instant>,
     /// The last poll found nothing, and wakes whoever polled.
     drained: bool,
 }
 
+enum Stage {
+    Opening(Opening),
+    Open(Stream, Box<Inflate>),
+    Over,
+}
+
 /// What a poll brought.
 pub enum Polled {
-    /// A message, or what went wrong.
-    Item(Result<Message, ReceiveMessageError>),
-    /// Nothing but a change of state: the connection opened, or ended without a word.
-    State,
-    /// A fatal close code: no more.
-    End,
+    /// Opening it has come so far; HELLO: it is open.
+    Step(State),
+    /// A payload.
+    Text(String),
+    /// A payload that is too large to be kept: how it begins, and its size.
+    TooLarge(String, usize),
+    /// The connection is over; the code of Discord's close frame, if there was one.
+    Closed(Option<u16>),
+    /// The connection is over, for this reason.
+    Failed(anyhow::Error),
     /// The lease ended: nothing was polled.
     Unleased,
 }
 
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The connection is not open, or broke.
+    No,
+    /// It leaves when the kernel takes it.
+    Queued,
+    /// The kernel has it.
+    Left,
+}
+
 impl Socket {
-    /// A shard that will connect when first polled, and RESUME `session` if there is one.
-    pub fn new(
-        config: &Config,
-        id: ShardId,
-        slot: Slot,
-        gateway_url: &str,
-        session: Option<&track::Session>,
-    ) -> Self {
-        let mut builder = ConfigBuilder::from(config.clone()).queue(slot);
-        if let Some(session) = session {
-            builder = builder.session(Session::new(session.seq, session.id.clone()));
-            if is_url(&session.resume_url) {
-                builder = builder.resume_url(trimmed(&session.resume_url));
-            }
-        }
-        builder = builder.proxy_url(trimmed(gateway_url));
-        let shard = Shard::with_config(id, builder.build());
-        let state = shard.state();
+    /// A connection that opens as it is polled.
+    pub fn new(endpoint: Endpoint, tls: Tls) -> Self {
         Self {
-            shard,
-            state,
+            stage: Stage::Opening(Opening::new(endpoint, tls)),
+            frames: VecDeque::new(),
             drained: false,
         }
     }
@@ -92,66 +122,119 @@ impl Socket {
         .await
     }
 
-    /// The same, whatever of the task's budget other sources have used up: a poll that has to send.
-    pub async fn poll_to_send(&mut self, held: &watch::Receiver<Option<Held>>) -> Option<Polled> {
-        unconstrained(self.poll_once(held)).await
-    }
-
     /// Whoever polled waits for something else now, and may miss what the last poll was to wake it for.
     pub fn unpolled(&mut self) {
         self.drained = false;
     }
 
-    /// Asks for a close that keeps the session.
-    pub fn close(&self) {
-        self.shard.close(CloseFrame::RESUME);
+    /// Sends a payload, without waiting: what the kernel does not take now leaves with the next polls.
+    pub async fn send(&mut self, json: String) -> Sent {
+        let now = clock::now();
+        while self.frames.front().is_some_and(|at| *at + MINUTE <= now) {
+            self.frames.pop_front();
+        }
+        self.frames.push_back(now);
+        self.write(Message::text(json)).await
     }
 
-    /// Hands a command over; it goes out with the next poll, while there is a session.
-    pub fn send(&self, json: String) {
-        self.shard.send(json);
+    /// Sends a close frame that keeps the session.
+    pub async fn close(&mut self) -> Sent {
+        let code = CloseCode::try_from(CLOSE).ok();
+        self.write(Message::close(code, "")).await
     }
 
-    /// How many commands twilight would let through at once; none without a connection.
-    pub fn commands_left(&self) -> Option<u8> {
-        self.shard.ratelimiter().map(CommandRatelimiter::available)
+    /// How many more frames Discord takes at `now`.
+    pub fn frames_left(&self, now: Instant) -> usize {
+        let sent = self.frames.iter().filter(|at| **at + MINUTE > now);
+        MOST_FRAMES.saturating_sub(sent.count())
     }
 
-    /// Where twilight says it stands.
-    pub fn state(&self) -> ShardState {
-        self.shard.state()
+    /// True once frames can be sent.
+    pub fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open(..))
     }
 
-    /// True while there is no connection to close.
-    pub fn is_disconnected(&self) -> bool {
-        matches!(
-            self.shard.state(),
-            ShardState::Disconnected { .. } | ShardState::FatallyClosed
-        )
-    }
-
-    /// The last time between a heartbeat and its answer.
-    pub fn heartbeat_rtt(&self) -> Option<std::time::Duration> {
-        self.shard.latency().recent().first().copied()
+    async fn write(&mut self, message: Message) -> Sent {
+        let Stage::Open(stream, _) = &mut self.stage else {
+            return Sent::No;
+        };
+        if Pin::new(&mut *stream).start_send(message).is_err() {
+            return Sent::No;
+        }
+        // Whatever of the task's budget other sources have used up.
+        let flushed = poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_flush(cx)));
+        let flushed = unconstrained(flushed).await;
+        self.drained = false;
+        match flushed {
+            Poll::Ready(Ok(())) => Sent::Left,
+            Poll::Ready(Err(_)) => Sent::No,
+            Poll::Pending => Sent::Queued,
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Polled> {
         self.drained = false;
-        match Pin::new(&mut self.shard).poll_next(cx) {
-            Poll::Ready(Some(item)) => {
-                self.state = self.shard.state();
-                Poll::Ready(Polled::Item(item))
-            }
-            Poll::Ready(None) => Poll::Ready(Polled::End),
-            // A connection that ended without a close frame is renewed inside one poll: seen by its state.
-            Poll::Pending if self.shard.state() != self.state => {
-                self.state = self.shard.state();
-                Poll::Ready(Polled::State)
-            }
-            Poll::Pending => Poll::Pending,
-        }
+        let polled = match &mut self.stage {
+            Stage::Opening(opening) => match ready!(opening.poll(cx)) {
+                Ok(Opened::Step(state)) => return Poll::Ready(Polled::Step(state)),
+                Ok(Opened::Open(stream)) => match Inflate::new() {
+                    Ok(inflate) => {
+                        self.stage = Stage::Open(stream, Box::new(inflate));
+                        return Poll::Ready(Polled::Step(State::Hello));
+                    }
+                    Err(error) => Polled::Failed(error),
+                },
+                Err(error) => Polled::Failed(error),
+            },
+            Stage::Open(stream, inflate) => match ready!(read(stream, inflate, cx)) {
+                over @ (Polled::Closed(_) | Polled::Failed(_)) => over,
+                payload => return Poll::Ready(payload),
+            },
+            Stage::Over => return Poll::Pending,
+        };
+        // Polled again, the library would answer Discord's close with its own code, 1000 among them.
+        self.stage = Stage::Over;
+        Poll::Ready(polled)
     }
 }
+
+fn read(stream: &mut Stream, inflate: &mut Inflate, cx: &mut Context<'_>) -> Poll<Polled> {
+    loop {
+        let message = match ready!(Pin::new(&mut *stream).poll_next(cx)) {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Poll::Ready(Polled::Failed(error.into())),
+            None => return Poll::Ready(Polled::Closed(None)),
+        };
+        let polled = if message.is_binary() {
+            match inflate.message(message.as_payload()) {
+                Ok(Inflated::Message(bytes)) => text(bytes),
+                Ok(Inflated::TooLarge(head, size)) => {
+                    Polled::TooLarge(String::from_utf8_lossy(&head).into_owned(), size)
+                }
+                Err(error) => Polled::Failed(error),
+            }
+        } else if let Some(text) = message.as_text() {
+            Polled::Text(text.to_owned())
+        } else if message.is_close() {
+            let code = message.as_close().map(|(code, _)| u16::from(code));
+            // An empty close frame reads as this one, which no peer can send.
+            Polled::Closed(code.filter(|code| *code != NO_CODE))
+        } else {
+            continue;
+        };
+        return Poll::Ready(polled);
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Polled {
+    match String::from_utf8(bytes) {
+        Ok(text) => Polled::Text(text),
+        Err(_) => Polled::Failed(anyhow!("a payload is no UTF-8")),
+    }
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1>
+const NO_CODE: u16 = 1005;
 
 /// True while the lease may be used.
 pub fn valid(held: &watch::Receiver<Option<Held>>) -> bool {
@@ -159,26 +242,9 @@ pub fn valid(held: &watch::Receiver<Option<Held>>) -> bool {
         .is_some_and(|held| held.valid(clock::boottime()))
 }
 
-/// twilight panics inside `next()` on a URL that does not parse: Discord's word is checked first.
-pub fn is_url(url: &str) -> bool {
-    let scheme = url.starts_with("wss://") || url.starts_with("ws://");
-    scheme
-        && url
-            .parse::<axum::http::Uri>()
-            .is_ok_and(|uri| uri.host().is_some())
-}
-
-/// twilight appends `/?v=10…`.
-fn trimmed(url: &str) -> String {
-    url.trim_end_matches('/').to_owned()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::net::TcpListener;
-    use twilight_gateway::Intents;
 
     use super::*;
     use crate::fleet::Epoch;
@@ -188,21 +254,27 @@ mod tests {
     async fn without_a_lease_nothing_is_polled() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
-        let config = Config::new("a.b.c".to_owned(), Intents::empty());
-        let socket = || Socket::new(&config, ShardId::ONE, Slot::default(), &url, None);
+        let socket = || Socket::new(Endpoint::parse(&url).unwrap(), Err("none".into()));
         let (lease, held) = watch::channel(None);
         // The listener hears of a connection in the same moment; a poll that waits has opened one.
         let second = Duration::from_secs(1);
-        let next = |mut socket: Socket| {
+        let connects = |mut socket: Socket| {
             let held = held.clone();
-            async move { tokio::time::timeout(second, socket.next(&held)).await }
+            async move {
+                let mut polled = socket.next(&held).await;
+                while let Polled::Step(_) = polled {
+                    let next = tokio::time::timeout(second, socket.next(&held)).await;
+                    polled = next.unwrap_or(Polled::Closed(None));
+                }
+                polled
+            }
         };
 
         let (polled, came) = tokio::join!(
-            next(socket()),
+            connects(socket()),
             tokio::time::timeout(second, listener.accept())
         );
-        assert!(matches!(polled, Ok(Polled::Unleased)) && came.is_err());
+        assert!(matches!(polled, Polled::Unleased) && came.is_err());
         let mut once = socket();
         assert!(matches!(
             once.poll_once(&held).await,
@@ -212,17 +284,9 @@ mod tests {
         let (epoch, until) = (Epoch(1), clock::boottime().plus(second * 60));
         lease.send_replace(Some(Held { epoch, until }));
         let (_, came) = tokio::join!(
-            next(socket()),
+            connects(socket()),
             tokio::time::timeout(second, listener.accept())
         );
         assert!(came.is_ok(), "with a lease it connects");
-    }
-
-    #[test]
-    fn only_what_twilight_can_use_is_a_url() {
-        assert!(is_url("wss://gateway.discord.gg") && is_url("ws://127.0.0.1:7700/resume"));
-        for bad in ["", "gateway.discord.gg", "https://x", "wss://", "wss://a b"] {
-            assert!(!is_url(bad), "{bad}");
-        }
     }
 }

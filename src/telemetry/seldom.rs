@@ -11,24 +11,46 @@ use crate::clock::Instant;
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// One thing that is said seldom; clones count together.
-#[derive(Clone, Debug, Default)]
-pub struct Seldom(Arc<Mutex<State>>);
+#[derive(Clone, Debug)]
+pub struct Seldom {
+    state: Arc<Mutex<State>>,
+    most: u64,
+}
 
 #[derive(Debug, Default)]
 struct State {
-    said: Option<Instant>,
+    /// When the first of the lines was said that count.
+    since: Option<Instant>,
+    said: u64,
     unsaid: u64,
 }
 
+impl Default for Seldom {
+    fn default() -> Self {
+        Self::up_to(1)
+    }
+}
+
 impl Seldom {
+    /// One that is said up to `most` times in five seconds.
+    pub fn up_to(most: u64) -> Self {
+        Self {
+            state: Arc::default(),
+            most,
+        }
+    }
+
     /// One more. Some: it is time to say so, and so many were not said since the last time.
     pub fn one_more(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.said.is_some_and(|said| now < said + SAY_EVERY) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.since.is_none_or(|since| now >= since + SAY_EVERY) {
+            (state.since, state.said) = (Some(now), 0);
+        }
+        if state.said >= self.most {
             state.unsaid += 1;
             return None;
         }
-        state.said = Some(now);
+        state.said += 1;
         Some(std::mem::take(&mut state.unsaid))
     }
 }

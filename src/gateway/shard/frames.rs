@@ -1,52 +1,62 @@
 //! What a poll brings: payloads, closes, failures.
 
-use twilight_gateway::{Message as Frame, error::ReceiveMessageError};
-
 use super::{End, Mode, Run, intake::Take};
 use crate::{
     clock::{self, Instant},
     gateway::{
+        control,
+        lifecycle::{Event, State},
         metrics as table, peek,
-        socket::{Polled, Socket},
+        socket::Polled,
     },
-    wire::event::GapReason,
 };
+
+/// The gateway's opcodes that a shard acts on.
+///
+/// <https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-opcodes>
+const HEARTBEAT: u8 = 1;
+const RECONNECT: u8 = 7;
+const HELLO: u8 = 10;
 
 impl Run {
     /// Takes what a poll brought. Some: the shard ends.
-    pub(super) fn polled(&mut self, polled: Polled) -> Option<End> {
+    pub(super) async fn polled(&mut self, polled: Polled) -> Option<End> {
         let now = clock::now();
         self.polled = true;
-        let mut end = None;
         match polled {
-            Polled::Item(Ok(Frame::Text(text))) => self.text(text, now),
-            Polled::Item(Ok(Frame::Close(_))) if self.mode == Mode::Parking => {
-                self.drop_socket(Mode::Parked, now);
+            Polled::Text(text) => self.text(text, now).await,
+            Polled::TooLarge(head, size) => self.too_large(&head, size, now).await,
+            Polled::Step(state) => self.on(Event::Step(state), now).await,
+            Polled::Closed(code) => return self.closed(code, now),
+            Polled::Failed(error) => {
+                let shard = self.shard.id;
+                if let Some(more) = self.shard.discord.lines.one_more(now) {
+                    let state = self.lifecycle.state().name();
+                    tracing::warn!(%shard, state, more, "the connection of shard {shard} failed: {error:#}");
+                }
+                return self.closed(None, now);
             }
-            Polled::Item(Ok(Frame::Close(frame))) => {
-                let code = frame.as_ref().map(|frame| frame.code);
-                end = self.closed(code);
-            }
-            Polled::Item(Err(error)) => self.failed(error, now),
-            Polled::State => {}
             Polled::Unleased => return Some(End::LeaseLost),
-            Polled::End => end = Some(End::Fatal(0)),
         }
-        if let Some(socket) = &self.socket {
-            self.pace.observe(socket.state(), now, &mut self.rng);
-        }
-        end
+        None
     }
 
-    fn text(&mut self, text: String, now: Instant) {
-        self.pace.heard(now);
-        // What comes while it parks is replayed later: taking it would fill a full buffer.
-        if self.mode == Mode::Parking {
+    async fn on(&mut self, event: Event, now: Instant) {
+        let action = self.lifecycle.on(event, now, &mut self.rng);
+        self.carry_out(action, now).await;
+    }
+
+    async fn text(&mut self, text: String, now: Instant) {
+        // What comes while it parks or leaves is replayed later: taking it would fill a full buffer.
+        let leaves = self.lifecycle.state() == State::Closing && self.mode != Mode::Stopping;
+        if leaves || self.mode == Mode::Parking {
             return;
         }
         let Some(head) = peek::peek(&text) else {
             let shard = self.shard.id;
-            tracing::warn!(%shard, bytes = text.len(), "shard {shard} received what is no payload");
+            if let Some(more) = self.shard.discord.lines.one_more(now) {
+                tracing::warn!(%shard, more, bytes = text.len(), "shard {shard} received what is no payload");
+            }
             return;
         };
         match head.op {
@@ -54,54 +64,75 @@ impl Run {
                 if head.t.as_deref() == Some("RATE_LIMITED") {
                     self.shard.commands.rate_limited(&text, now);
                 }
+                let resumed = head.t.as_deref() == Some("RESUMED");
                 let known = self.intake.known(&head);
-                match self.intake.dispatch(known, text, now) {
-                    Take::Began => self.pace.new_session(),
+                let take = self.intake.dispatch(known, text, now);
+                match take {
                     Take::Dropped => self.keep.dropped(),
-                    Take::Queued => self.keep.queued(),
+                    Take::Began | Take::Queued => self.keep.queued(),
+                }
+                if self.lifecycle.state() != State::Live {
+                    let event = match take {
+                        Take::Began => Event::Ready,
+                        _ if resumed => Event::Resumed,
+                        _ => Event::Dispatch,
+                    };
+                    self.on(event, now).await;
                 }
             }
-            peek::INVALID_SESSION if peek::resumable(&text) => self.pace.invalid(&mut self.rng),
             peek::INVALID_SESSION => {
-                self.intake.lose(GapReason::SessionInvalidated);
-                self.pace.new_session();
-                self.pace.invalid(&mut self.rng);
+                let resumable = peek::resumable(&text);
+                self.on(Event::Invalid { resumable }, now).await;
             }
             peek::HEARTBEAT_ACK => {
                 self.keep.acknowledged();
-                let rtt = self.socket.as_ref().and_then(Socket::heartbeat_rtt);
-                if let Some(rtt) = rtt {
+                if let Some(rtt) = self.lifecycle.acknowledged(now) {
                     metrics::histogram!(table::HEARTBEAT.name).record(rtt.as_secs_f64());
                 }
+            }
+            HEARTBEAT => self.on(Event::HeartbeatAsked, now).await,
+            RECONNECT => self.on(Event::Reconnect, now).await,
+            HELLO => {
+                let interval = control::heartbeat_interval(&text);
+                self.on(Event::Hello(interval), now).await;
             }
             _ => {}
         }
     }
 
-    fn failed(&mut self, error: ReceiveMessageError, now: Instant) {
-        use twilight_gateway::error::ReceiveMessageErrorType::Deserializing;
+    /// It was read to its end and not kept.
+    async fn too_large(&mut self, head: &str, size: usize, now: Instant) {
         let shard = self.shard.id;
-        // Its words may hold a payload, which no log shows.
-        let (kind, _) = error.into_parts();
-        if let Deserializing { event } = kind {
-            tracing::warn!(%shard, "twilight did not understand an event of shard {shard}; it is forwarded");
-            self.text(event, now);
-        } else {
-            tracing::warn!(%shard, ?kind, "the connection of shard {shard} failed");
-            table::disconnected(None);
+        tracing::error!(
+            %shard,
+            size,
+            "a message of shard {shard} inflates to {size} bytes, more than shardfleet keeps: it is lost, and a \
+             gap says so"
+        );
+        let seq = peek::peek(head).filter(|head| head.op == peek::DISPATCH);
+        if let Some(seq) = seq.and_then(|head| head.s) {
+            self.intake.too_large(seq);
+            self.on(Event::Dispatch, now).await;
         }
     }
 
-    fn closed(&mut self, code: Option<u16>) -> Option<End> {
+    fn closed(&mut self, code: Option<u16>, now: Instant) -> Option<End> {
         let shard = self.shard.id;
         if self.mode == Mode::Stopping {
             return Some(End::Stopped);
         }
-        table::disconnected(code);
         if let Some(code @ (4004 | 4010..=4014)) = code {
             return Some(End::Fatal(code));
         }
-        tracing::info!(%shard, code, "the connection of shard {shard} ended");
+        let state = self.lifecycle.state();
+        // Who closed, and why, was said already.
+        if state != State::Closing
+            && let Some(more) = self.shard.discord.lines.one_more(now)
+        {
+            let state = state.name();
+            tracing::info!(%shard, code, state, more, "the connection of shard {shard} ended");
+        }
+        self.over(code, now);
         None
     }
 }

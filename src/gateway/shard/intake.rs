@@ -150,6 +150,28 @@ impl Intake {
         self.track.session().cloned()
     }
 
+    /// The last sequence accepted, for heartbeats; none without a session.
+    pub fn seq(&self) -> Option<u64> {
+        self.track.session().map(|session| session.seq)
+    }
+
+    /// A dispatch that was too large to be kept: a gap stands in its place.
+    pub fn too_large(&mut self, seq: u64) {
+        let lost = match self.track.dispatch(Some(seq), &[]) {
+            Dispatch::Next => None,
+            Dispatch::Hole(lost) => Some(lost),
+            _ => return,
+        };
+        self.announce(lost);
+        let session = self.session.to_string();
+        self.announce(Some(Lost {
+            session,
+            last_seq: seq,
+            missing: Some(1),
+            reason: GapReason::Oversize,
+        }));
+    }
+
     /// The session at a sequence up to which everything is stored or was dropped on purpose.
     pub fn point(&self) -> Option<Session> {
         let session = self.session()?;

@@ -26,7 +26,9 @@ pub(super) enum Word {
     Leader,
     /// The fleet is cut anew, or wants other events.
     Topology,
-    /// Its lease or the gateway's URL is another: whoever uses them looks.
+    /// Discord's gateway is somewhere else.
+    Address,
+    /// Its lease is another: whoever uses it looks.
     Changed,
 }
 

@@ -1,0 +1,141 @@
+//! Pure: the payloads beside dispatches: what Discord says in them, and what a shard sends.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use twilight_model::gateway::{
+    Capabilities, Intents, ShardId,
+    payload::outgoing::{
+        Heartbeat, Identify, Resume,
+        identify::{IdentifyInfo, IdentifyProperties},
+        update_presence::UpdatePresencePayload,
+    },
+};
+
+use super::track::Session;
+use crate::config::Secret;
+
+/// The interval that a HELLO names; none where it names no number of milliseconds.
+///
+/// <https://discord.com/developers/docs/events/gateway-events#hello>
+pub fn heartbeat_interval(payload: &str) -> Option<Duration> {
+    #[derive(Deserialize)]
+    struct Payload {
+        d: Hello,
+    }
+    #[derive(Deserialize)]
+    struct Hello {
+        heartbeat_interval: f64,
+    }
+    let Payload { d } = serde_json::from_str(payload).ok()?;
+    Duration::try_from_secs_f64(d.heartbeat_interval / 1000.0).ok()
+}
+
+/// As whom a shard identifies.
+pub struct Identity {
+    /// The bot's token.
+    pub token: Secret,
+    /// Which events Discord sends.
+    pub intents: Intents,
+    /// Members above which a guild's offline ones are left out.
+    pub large_threshold: u64,
+    /// The first presence.
+    pub presence: Option<UpdatePresencePayload>,
+}
+
+impl Identity {
+    /// <https://discord.com/developers/docs/events/gateway-events#identify>
+    pub fn identify(&self, shard: ShardId) -> String {
+        json(&Identify::new(IdentifyInfo {
+            capabilities: Capabilities::empty(),
+            compress: false,
+            intents: self.intents,
+            large_threshold: self.large_threshold,
+            presence: self.presence.clone(),
+            properties: IdentifyProperties::new("shardfleet", "shardfleet", std::env::consts::OS),
+            shard: Some(shard),
+            token: self.token.expose().to_owned(),
+        }))
+    }
+
+    /// <https://discord.com/developers/docs/events/gateway-events#resume>
+    pub fn resume(&self, session: &Session) -> String {
+        json(&Resume::new(
+            session.seq,
+            session.id.as_str(),
+            self.token.expose(),
+        ))
+    }
+}
+
+/// <https://discord.com/developers/docs/events/gateway-events#heartbeat>
+pub fn heartbeat(seq: Option<u64>) -> String {
+    json(&Heartbeat::new(seq))
+}
+
+fn json(payload: &impl serde::Serialize) -> String {
+    // None of them has a key that is no string, which alone could fail.
+    serde_json::to_string(payload).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hello_names_an_interval_or_none() {
+        let hello =
+            |d: &str| heartbeat_interval(&format!(r#"{{"t":null,"s":null,"op":10,"d":{d}}}"#));
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert_eq!(
+            hello(r#"{"heartbeat_interval":41250,"_trace":["x"]}"#),
+            ms(41_250)
+        );
+        assert_eq!(hello(r#"{"heartbeat_interval":0}"#), ms(0));
+        assert_eq!(
+            hello(r#"{"heartbeat_interval":1500.5}"#),
+            Some(Duration::from_micros(1_500_500))
+        );
+        for bad in [
+            "null",
+            "{}",
+            "7",
+            r#"{"heartbeat_interval":-5}"#,
+            r#"{"heartbeat_interval":"41250"}"#,
+            r#"{"heartbeat_interval":null}"#,
+            r#"{"heartbeat_interval":1e300}"#,
+        ] {
+            assert_eq!(hello(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_sent_is_what_discord_reads() {
+        let identity = Identity {
+            token: Secret::from("a.b.c".to_owned()),
+            intents: Intents::GUILDS,
+            large_threshold: 50,
+            presence: None,
+        };
+        let shard = ShardId::new_checked(3, 8).unwrap();
+        let identify: serde_json::Value = serde_json::from_str(&identity.identify(shard)).unwrap();
+        assert_eq!(identify["op"], 2);
+        assert_eq!(
+            (&identify["d"]["token"], &identify["d"]["shard"][1]),
+            (&"a.b.c".into(), &8.into())
+        );
+        assert_eq!(identify["d"]["properties"]["browser"], "shardfleet");
+        let session = Session {
+            id: "s\"".to_owned(),
+            resume_url: String::new(),
+            seq: 7,
+        };
+        let resume: serde_json::Value = serde_json::from_str(&identity.resume(&session)).unwrap();
+        assert_eq!(
+            resume,
+            serde_json::json!({"op": 6, "d": {"token": "a.b.c", "session_id": "s\"", "seq": 7}})
+        );
+        assert_eq!(heartbeat(None), r#"{"d":null,"op":1}"#);
+        assert_eq!(heartbeat(Some(9)), r#"{"d":9,"op":1}"#);
+    }
+}

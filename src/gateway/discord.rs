@@ -1,0 +1,61 @@
+//! What every shard of a process needs of Discord: as whom it identifies, where, and how often.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    control::Identity,
+    openings::Openings,
+    socket::{Tls, native_tls},
+    url::Address,
+};
+use crate::{clock::Instant, config::Config, telemetry::seldom::Seldom};
+
+/// Shared by the shards of a process.
+pub struct Discord {
+    /// As whom they identify.
+    pub identity: Identity,
+    /// Where.
+    pub address: Address,
+    /// Whom they trust.
+    pub tls: Tls,
+    /// Lines about connections that end.
+    pub lines: Seldom,
+    openings: Mutex<Openings>,
+}
+
+impl Discord {
+    /// As configured; follows the gateway's URL until `shutdown`.
+    ///
+    /// # Errors
+    /// A presence that is none.
+    pub fn new(config: &Config, shutdown: CancellationToken) -> Result<Self> {
+        let discord = &config.discord;
+        let presence = (!discord.presence.is_empty())
+            .then(|| serde_json::from_str(&discord.presence).context("discord.presence"));
+        Ok(Self {
+            identity: Identity {
+                token: discord.token.clone(),
+                intents: discord.intents.0,
+                large_threshold: u64::from(discord.large_threshold.0),
+                presence: presence.transpose()?,
+            },
+            address: Address::follow(discord, shutdown),
+            tls: native_tls(),
+            lines: Seldom::up_to(MOST_LINES),
+            openings: Mutex::new(Openings::new(config.gateway.connects_per_second.0 as usize)),
+        })
+    }
+
+    /// When a shard that asks at `now` may open its connection.
+    pub fn reserve(&self, now: Instant) -> Instant {
+        let mut openings = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
+        openings.reserve(now)
+    }
+}
+
+/// Lines about connections in five seconds, of the whole process: a gateway that refuses them all is said,
+/// and does not fill a disk.
+const MOST_LINES: u64 = 20;
