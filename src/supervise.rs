@@ -86,6 +86,8 @@ impl std::error::Error for Failure {}
 
 /// The future as a task of this name. Its owner looks at its end.
 pub fn named<F: Future>(task: &'static str, future: F) -> impl Future<Output = F::Output> {
+    // From its start on, so that the first failure is an increase to Prometheus.
+    failures(task).increment(0);
     #[cfg(debug_assertions)]
     let future = inject::faulty(task, future);
     TASK.scope(task, future)
@@ -164,7 +166,11 @@ pub fn over() {
 }
 
 fn count(task: &'static str) {
-    metrics::counter!(TASK_FAILURES.name, "task" => task).increment(1);
+    failures(task).increment(1);
+}
+
+fn failures(task: &'static str) -> metrics::Counter {
+    metrics::counter!(TASK_FAILURES.name, "task" => task)
 }
 
 #[cfg(test)]
