@@ -1,6 +1,6 @@
 //! Pure: the payloads beside dispatches: what Discord says in them, and what a shard sends.
 
-use std::time::Duration;
+use std::{env::consts::OS, time::Duration};
 
 use serde::Deserialize;
 use twilight_model::gateway::{
@@ -52,7 +52,7 @@ impl Identity {
             intents: self.intents,
             large_threshold: self.large_threshold,
             presence: self.presence.clone(),
-            properties: IdentifyProperties::new("shardfleet", "shardfleet", std::env::consts::OS),
+            properties: IdentifyProperties::new("shardfleet", "shardfleet", OS),
             shard: Some(shard),
             token: self.token.expose().to_owned(),
         }))

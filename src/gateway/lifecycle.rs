@@ -4,100 +4,19 @@
 //! leaves undone, no state outlives its limit, and a shard that fails again and again connects ever more
 //! seldom. The only close code that a shard sends is 4000: 1000 and 1001 would end the session.
 
+mod action;
+mod state;
+
 use std::time::Duration;
 
 use rand::Rng;
 
+pub use self::{
+    action::{Action, Event, Reason, SessionFate, Target},
+    state::State,
+};
 use super::heartbeat::{Due, Heartbeats, LONGEST, SHORTEST};
 use crate::{backoff::Backoff, clock::Instant};
-
-/// Where a connection stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// There is none, until the pause is over.
-    Waiting,
-    /// The host name is being looked up.
-    Resolving,
-    /// TCP connects.
-    Connecting,
-    /// The TLS handshake is under way.
-    Securing,
-    /// The WebSocket upgrade is under way.
-    Upgrading,
-    /// HELLO is awaited.
-    Hello,
-    /// A permit to IDENTIFY is awaited. The coordinator says when; heartbeats show that the socket lives.
-    Permit,
-    /// IDENTIFY was sent, READY is awaited.
-    Identifying,
-    /// RESUME was sent; the replay goes on until RESUMED.
-    Resuming,
-    /// The session is live.
-    Live,
-    /// Our close frame was sent, Discord's is awaited.
-    Closing,
-}
-
-impl State {
-    /// Every state, in the order of a connection's life.
-    pub const ALL: [Self; 11] = [
-        Self::Waiting,
-        Self::Resolving,
-        Self::Connecting,
-        Self::Securing,
-        Self::Upgrading,
-        Self::Hello,
-        Self::Permit,
-        Self::Identifying,
-        Self::Resuming,
-        Self::Live,
-        Self::Closing,
-    ];
-
-    /// For logs and docs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Resolving => "resolving",
-            Self::Connecting => "connecting",
-            Self::Securing => "securing",
-            Self::Upgrading => "upgrading",
-            Self::Hello => "hello",
-            Self::Permit => "permit",
-            Self::Identifying => "identifying",
-            Self::Resuming => "resuming",
-            Self::Live => "live",
-            Self::Closing => "closing",
-        }
-    }
-
-    /// How long it may last. None: something else ends it, as the table says.
-    pub fn limit(self) -> Option<Duration> {
-        match self {
-            Self::Resolving | Self::Connecting | Self::Securing | Self::Upgrading | Self::Hello => {
-                Some(Duration::from_secs(10))
-            }
-            Self::Identifying => Some(Duration::from_secs(60)),
-            Self::Resuming => Some(Duration::from_secs(90)),
-            Self::Closing => Some(Duration::from_secs(3)),
-            Self::Waiting | Self::Permit | Self::Live => None,
-        }
-    }
-
-    fn overdue(self) -> &'static str {
-        match self {
-            Self::Resolving => "the host name of the gateway was not resolved in time",
-            Self::Connecting => "TCP did not connect in time",
-            Self::Securing => "the TLS handshake did not end in time",
-            Self::Upgrading => "the WebSocket upgrade was not answered in time",
-            Self::Hello => "no HELLO came in time",
-            Self::Identifying => "IDENTIFY was not answered in time",
-            Self::Resuming => "RESUME was not answered in time",
-            Self::Closing => "the close was not answered in time",
-            Self::Waiting | Self::Permit | Self::Live => "it took too long",
-        }
-    }
-}
 
 /// A RESUME must be answered, or its replay go on, within this time.
 pub const REPLAY_LIMIT: Duration = Duration::from_secs(20);
@@ -120,86 +39,6 @@ const INVALID_PAUSE: (u64, u64) = (1_000, 5_000);
 /// The pause after the gateway has moved, at most.
 const MOVED_PAUSE: Duration = Duration::from_secs(2);
 
-/// Where to connect, and what to say there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// RESUME at the session's own URL.
-    ResumeUrl,
-    /// RESUME at the URL that Discord's REST names.
-    MainUrl,
-    /// IDENTIFY, at the URL that Discord's REST names and no other.
-    Identify,
-}
-
-/// What happens to a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Opening it has come so far.
-    Step(State),
-    /// HELLO with this interval; none: one that makes no sense.
-    Hello(Option<Duration>),
-    /// `op` 1: Discord wants a heartbeat.
-    HeartbeatAsked,
-    /// IDENTIFY has left.
-    Identified,
-    /// READY, RESUMED, or any other dispatch.
-    Ready,
-    /// …
-    Resumed,
-    /// …
-    Dispatch,
-    /// `op` 7.
-    Reconnect,
-    /// `op` 9.
-    Invalid {
-        /// Its `d` is true, and nothing else.
-        resumable: bool,
-    },
-    /// We send a close frame and await Discord's: the shard stops, or parks.
-    Close,
-    /// The connection is over; the close code, if there was one.
-    Ended(Option<u16>),
-}
-
-/// What to do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Nothing.
-    Nothing,
-    /// Send RESUME.
-    Resume,
-    /// Ask for a permit to IDENTIFY.
-    AskPermit,
-    /// Send a heartbeat.
-    Beat,
-    /// Send close code 4000 and await Discord's close frame.
-    Close(Reason),
-    /// Send close code 4000 if a frame can be sent, and drop the connection at once.
-    Drop(Reason),
-    /// The connection is over, and the session with it.
-    Lose,
-}
-
-/// Why a connection is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// For logs.
-    pub text: &'static str,
-    /// What it means for the session.
-    pub session: SessionFate,
-}
-
-/// What becomes of the session when its connection is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionFate {
-    /// It lives, and is resumed.
-    Lives,
-    /// Discord has ended it.
-    Invalidated,
-    /// Discord refused an IDENTIFY: there is none.
-    Refused,
-}
-
 /// The connection of one shard, and those that follow it.
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
@@ -221,13 +60,6 @@ pub struct Lifecycle {
     /// The next RESUME goes to the main URL: the session's own has failed last.
     main_next: bool,
     resumes: u32,
-}
-
-const fn lives(text: &'static str) -> Reason {
-    Reason {
-        text,
-        session: SessionFate::Lives,
-    }
 }
 
 impl Lifecycle {
@@ -282,7 +114,7 @@ impl Lifecycle {
             (Event::Dispatch, Resuming) => (self.progress, self.resumes) = (now, 0),
             (Event::Reconnect, _) => {
                 let text = "Discord asked for a reconnect (op 7)";
-                return self.close(lives(text), now);
+                return self.close(Reason::lives(text), now);
             }
             (Event::Invalid { resumable }, state) => {
                 return self.invalid(resumable, state, now, rng);
@@ -298,14 +130,16 @@ impl Lifecycle {
             self.progress = now;
         }
         if self.limit().is_some_and(|at| now >= at) {
-            return Action::Drop(lives(self.state.overdue()));
+            return Action::Drop(Reason::lives(self.state.overdue()));
         }
         if self.state == State::Closing {
             return Action::Nothing;
         }
         match self.beats.as_mut().map(|beats| beats.due(now, slow)) {
             Some(Due::Beat) => Action::Beat,
-            Some(Due::Dead) => Action::Drop(lives("no heartbeat was acknowledged for an interval")),
+            Some(Due::Dead) => Action::Drop(Reason::lives(
+                "no heartbeat was acknowledged for an interval",
+            )),
             Some(Due::Nothing) | None => Action::Nothing,
         }
     }
@@ -411,7 +245,7 @@ impl Lifecycle {
             return Action::Nothing;
         }
         let Some(interval) = interval else {
-            return Action::Drop(lives("HELLO names no usable heartbeat_interval"));
+            return Action::Drop(Reason::lives("HELLO names no usable heartbeat_interval"));
         };
         self.beats = Some(Heartbeats::new(interval, now, rng));
         if self.target == Target::Identify {

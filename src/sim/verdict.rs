@@ -168,8 +168,9 @@ pub(super) fn state(hub: &Hub, now: Instant) -> State {
     for session in registry.live() {
         let session = session.lock();
         sessions_live += 1;
-        connected += usize::from(session.listener().is_some());
-        ready += usize::from(session.flows());
+        let has_socket = session.listener().is_some();
+        connected += usize::from(has_socket);
+        ready += usize::from(has_socket && session.flows());
     }
     State {
         v: 1,

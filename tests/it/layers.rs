@@ -38,7 +38,7 @@ const SIM: &[&str] = &["clock", "config", "shutdown", "telemetry", "web"];
 /// More lines of code than this are more than one thing.
 const MOST_LINES: usize = 300;
 /// Files that were larger when this was written: they may shrink.
-const GROWN: &[(&str, usize)] = &[("gateway/shard.rs", 410)];
+const GROWN: &[(&str, usize)] = &[("gateway/shard.rs", 330)];
 
 /// Files that decide: no waiting, no clock, no input or output.
 const PURE: &[&str] = &[
@@ -62,6 +62,12 @@ const PURE: &[&str] = &[
     "gateway/broken.rs",
     "gateway/buffer.rs",
     "gateway/command/limits.rs",
+    "gateway/control.rs",
+    "gateway/heartbeat.rs",
+    "gateway/lifecycle.rs",
+    "gateway/lifecycle/action.rs",
+    "gateway/lifecycle/state.rs",
+    "gateway/openings.rs",
     "gateway/forward/flight.rs",
     "gateway/forward/ingest.rs",
     "gateway/reach.rs",

@@ -7,6 +7,7 @@ mod cli;
 mod cluster;
 mod commands;
 mod config;
+mod connections;
 mod discord;
 mod failover;
 mod full;

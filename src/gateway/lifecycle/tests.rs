@@ -132,6 +132,22 @@ impl Shard {
     }
 }
 
+/// What a healthy Discord does next, and the shard with it.
+fn healthy(state: State) -> Event {
+    match state {
+        State::Resolving => Event::Step(State::Connecting),
+        State::Connecting => Event::Step(State::Securing),
+        State::Securing => Event::Step(State::Upgrading),
+        State::Upgrading => Event::Step(State::Hello),
+        State::Hello => Event::Hello(Some(SECOND * 41)),
+        State::Permit => Event::Identified,
+        State::Identifying => Event::Ready,
+        State::Resuming => Event::Resumed,
+        State::Waiting | State::Live => Event::Dispatch,
+        State::Closing => Event::Ended(Some(4000)),
+    }
+}
+
 /// One thing that a hostile Discord may do.
 fn hostile(rng: &mut SmallRng) -> Event {
     let steps = [
@@ -179,12 +195,23 @@ fn whatever_discord_does_each_state_ends_and_connections_grow_rare() {
             let patience = [20, 500, 4_000, 30_000][usize::try_from(seed % 4).unwrap()];
             let next = shard.now + Duration::from_millis(shard.rng.random_range(0..=patience));
             let wake = shard.life.next_wakeup().filter(|wake| *wake <= next);
+            let at = wake.map_or(next, |wake| wake.max(shard.now));
+            let live = shard.life.live_since;
+            let live = live.filter(|_| shard.life.state() == State::Live);
+            if live.is_some_and(|since| at >= since + GOOD) {
+                (failures, opened) = (0, None);
+            }
             if let Some(wake) = wake {
                 shard.now = shard.now.max(wake);
                 shard.tick();
             } else {
                 shard.now = next;
-                let mut event = hostile(&mut shard.rng);
+                // Without some health no connection would come far enough to be ended.
+                let mut event = if shard.rng.random_ratio(2, 3) {
+                    healthy(shard.life.state())
+                } else {
+                    hostile(&mut shard.rng)
+                };
                 // What only the shard itself does, it does when it may.
                 if matches!(event, Event::Step(step) if shard.life.state() as u8 + 1 != step as u8)
                 {
@@ -195,13 +222,6 @@ fn whatever_discord_does_each_state_ends_and_connections_grow_rare() {
             let (state, since) = shard.entered;
             if let Some(limit) = state.limit() {
                 assert!(shard.now <= since + limit, "outlived its limit: {what}");
-            }
-            let good = shard
-                .life
-                .live_since
-                .is_some_and(|since| shard.now >= since + GOOD);
-            if good {
-                (failures, opened) = (0, None);
             }
             if shard.open().is_some() {
                 if let Some(last) = opened {

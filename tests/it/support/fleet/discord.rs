@@ -34,6 +34,8 @@ pub(crate) struct Tls {
 /// Its figures, cheap to ask for.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Figures {
+    /// Sessions that it keeps, with a socket or without.
+    pub(crate) sessions_live: u32,
     /// Sessions with a socket.
     pub(crate) connected: u32,
     /// Of these, with their guilds sent and traffic flowing.
@@ -48,6 +50,10 @@ pub(crate) struct Figures {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Verdict {
     pub(crate) identifies: u64,
+    /// Requests for a gateway socket, those refused too.
+    pub(crate) attempts: u64,
+    /// Most of them within any one second.
+    pub(crate) worst_second: u64,
     pub(crate) violations: Vec<Value>,
     pub(crate) sessions: Vec<Session>,
     /// Every IDENTIFY that began a session.
