@@ -2,6 +2,7 @@
 //! broken, and not one IDENTIFY too many.
 
 mod cold_start;
+mod lowered;
 mod takeover;
 
 use std::time::Duration;

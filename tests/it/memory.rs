@@ -1,5 +1,7 @@
 //! Memory of a gateway is bounded: its buffer, and a constant beside it.
 
+use serde_json::json;
+
 use crate::support::fleet::{Fleet, pace::cut};
 
 /// What a gateway of a few shards takes beside `gateway.buffer` at most, in MiB: see docs/FAULTS.md.
@@ -21,8 +23,35 @@ async fn is_bounded_while_nats_is_away() {
         .await;
     fleet.nats.restart().await;
     fleet.resumed_since(&before, 4).await;
-    bounded(&fleet, buffer);
+    bounded(&fleet, buffer + BESIDE);
     assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// A few kilobytes inflate to 100 MB, as a heartbeat answer and as a dispatch: neither is kept, the dispatch is a gap, and the
+/// connection goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn is_bounded_whatever_a_message_inflates_to() {
+    /// What is kept of a message at most, twice while it grows, in MiB.
+    const INFLATING: u64 = 2 * 64;
+    let start = Fleet::start().discord("--replay-bytes=268435456");
+    let mut fleet = start.events_per_second(200).await;
+    let before = fleet.discord.figures().await;
+    for dispatch in [false, true] {
+        fleet.flow(200).await;
+        let mut bomb = json!({ "fault": "inflate", "bytes": 100_000_000, "shards": [1] });
+        bomb["dispatch"] = json!(dispatch);
+        assert_eq!(fleet.fault(bomb).await, 1);
+    }
+    fleet.flow(200).await;
+    bounded(&fleet, BESIDE + INFLATING);
+    assert_eq!(fleet.audit().await.gaps, 1);
+    let now = fleet.discord.figures().await;
+    let log = fleet.log("gateway-0");
+    assert_eq!(
+        (now.connections, now.ready),
+        (before.connections, 4),
+        "{log}"
+    );
 }
 
 /// A cold start is gigabytes of guilds: they come as fast as the stream takes them, no session is lost.
@@ -36,7 +65,7 @@ async fn is_bounded_through_a_cold_start_of_many_guilds() {
     let start = start.discord("--replay-bytes=67108864");
     let mut fleet = start.at_exactly(100).cold().await;
     fleet.loaded().await;
-    bounded(&fleet, buffer);
+    bounded(&fleet, buffer + BESIDE);
     let report = fleet.audit().await;
     assert_eq!(report.gaps, 0);
     let stored = fleet.stored_bytes().await;
@@ -44,8 +73,8 @@ async fn is_bounded_through_a_cold_start_of_many_guilds() {
     assert_eq!(fleet.sim_verdict().await.sessions.len(), 4, "one was lost");
 }
 
-fn bounded(fleet: &Fleet, buffer: u64) {
+/// The first gateway never took more, in MiB.
+fn bounded(fleet: &Fleet, most: u64) {
     let peak = fleet.peak_kib(0).unwrap() >> 10;
-    let most = buffer + BESIDE;
     assert!(peak <= most, "{peak} MiB, at most {most} were promised");
 }

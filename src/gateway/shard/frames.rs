@@ -103,14 +103,18 @@ impl Run {
     /// It was read to its end and not kept.
     async fn too_large(&mut self, head: &str, size: usize, now: Instant) {
         let shard = self.shard.id;
+        let head = peek::peek(head).filter(|head| head.op == peek::DISPATCH);
+        let seq = head.and_then(|head| head.s);
+        let lost = match seq {
+            Some(_) => "the event is lost, and a gap says so",
+            None => "it is no event, and is passed over",
+        };
         tracing::error!(
             %shard,
             size,
-            "a message of shard {shard} inflates to {size} bytes, more than shardfleet keeps: it is lost, and a \
-             gap says so"
+            "a message of shard {shard} inflates to {size} bytes, more than shardfleet keeps: {lost}"
         );
-        let seq = peek::peek(head).filter(|head| head.op == peek::DISPATCH);
-        if let Some(seq) = seq.and_then(|head| head.s) {
+        if let Some(seq) = seq {
             self.intake.too_large(seq);
             self.on(Event::Dispatch, now).await;
         }
