@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
+    Broker,
     bucket::{Bucket, Entry, KvError, unix_ms},
     loss::{DOUBT, Mark},
     upkeep::mark,
@@ -48,10 +49,9 @@ pub enum Heard {
 }
 
 /// One watch.
-#[derive(Debug)]
 pub struct Watch {
     heard: mpsc::Receiver<Heard>,
-    connects: watch::Receiver<u64>,
+    broker: Broker,
     /// Over which connection the words come that were heard last.
     connection: Option<u64>,
     _watching: AbortOnDropHandle<()>,
@@ -70,9 +70,9 @@ impl Watch {
 
     fn start(bucket: Bucket, pattern: &str, key: Option<String>) -> Self {
         let (words, heard) = mpsc::channel(WORDS);
-        let connects = bucket.0.broker.connects();
+        let broker = bucket.0.broker.clone();
         let watching = Watching {
-            connects: connects.clone(),
+            connects: broker.connects(),
             bucket,
             pattern: pattern.to_owned(),
             key,
@@ -81,7 +81,7 @@ impl Watch {
         };
         Self {
             heard,
-            connects,
+            broker,
             connection: None,
             _watching: AbortOnDropHandle::new(supervise::helper(TASK, watching.run())),
         }
@@ -101,7 +101,7 @@ impl Watch {
     /// False from the loss of a connection until the watch is open over the next one: what was heard may
     /// be of a bucket that is not there any more.
     pub fn is_current(&self) -> bool {
-        self.connection == Some(*self.connects.borrow())
+        self.broker.connected() && self.connection == Some(*self.broker.connects.borrow())
     }
 }
 
