@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::nats::OwnNats;
 use crate::{
     bot::{self, BotId},
-    broker::{self, Broker},
+    broker::{self, Broker, start::Start},
     config::{self, Config, Fault, Faults},
     coordinator, gateway,
     roster::{self, Board, Roster},
@@ -68,10 +68,14 @@ pub struct Places {
 }
 
 /// Every metric that a process may show, by who counts it.
-pub const METRICS: [(&str, &[Metric]); 3] = [
+pub const METRICS: [(&str, &[Metric]); 4] = [
     ("Gateway", gateway::metrics::ALL),
     ("Coordinator", coordinator::metrics::ALL),
     ("Every process", metrics::ALL),
+    (
+        "What the fleet keeps in NATS, from every process",
+        broker::metrics::ALL,
+    ),
 ];
 
 /// How long open requests may hold up the end.
@@ -219,10 +223,11 @@ impl Process {
             config.nats = server.server.nats();
         }
         let name = self.board.process();
+        let start = Start::new(config.process.start.0);
         let reached = async {
             let bot = async { Ok(bot::learn(&config.discord).await?) };
             // Whoever has the wrong token need not wait for NATS to hear of it.
-            tokio::try_join!(nats::reach(&config, &name), bot)
+            tokio::try_join!(nats::reach(&config, &name, &start), bot)
         };
         let Some(reached) = self.shutdown.run_until_cancelled(reached).await else {
             return Ok(());
@@ -232,6 +237,8 @@ impl Process {
         self.page.open(broker.clone(), roster, self.closed.clone());
         self.ready.reached_nats();
         let (board, closed) = (self.board.clone(), self.closed.clone());
+        let keeping = nats::keep(broker.clone(), config.clone(), closed.clone());
+        supervise::vital("buckets", &self.closed, keeping);
         let saying = roster::say(broker.clone(), board.clone(), closed);
         supervise::vital("status", &self.closed, saying);
         let announcing = announce_drain(self.shutdown.clone(), board, self.ready.clone());
@@ -246,7 +253,7 @@ impl Process {
             "{name} runs {VERSION} as {:?}", plan.roles);
         let limit = config.process.drain.0;
         let connection = broker.client.clone();
-        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker, bot));
+        let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker, bot, start));
         let roles = async {
             match own {
                 // Without its server nothing here can go on; whoever supervises it starts both anew.
@@ -273,6 +280,7 @@ impl Process {
         config: Arc<Config>,
         broker: Broker,
         bot: Option<BotId>,
+        start: Start,
     ) -> Result<()> {
         let parts = || {
             let (board, shutdown) = (self.board.clone(), self.shutdown.clone());
@@ -284,7 +292,7 @@ impl Process {
             }
             let _ends = self.shutdown.clone().drop_guard();
             let (config, broker, board, shutdown) = parts();
-            Box::pin(gateway::run(config, broker, bot, board, shutdown)).await
+            Box::pin(gateway::run(config, broker, bot, board, start, shutdown)).await
         };
         let coordinator = async {
             if roles == Roles::Gateway {
@@ -292,7 +300,10 @@ impl Process {
             }
             let _ends = self.shutdown.clone().drop_guard();
             let (config, broker, board, shutdown) = parts();
-            Box::pin(coordinator::run(config, broker, bot, board, shutdown)).await
+            Box::pin(coordinator::run(
+                config, broker, bot, board, start, shutdown,
+            ))
+            .await
         };
         let (gateway, coordinator) = tokio::join!(gateway, coordinator);
         gateway.and(coordinator)

@@ -7,18 +7,25 @@ pub mod bucket;
 mod leave;
 mod link;
 mod login;
+pub mod loss;
+pub mod losses;
+pub mod metrics;
 mod options;
 pub mod provision;
 pub mod rights;
 pub mod server;
+pub mod start;
+pub mod upkeep;
+pub mod watch;
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use async_nats::{Client, ConnectErrorKind, connection::State, jetstream};
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::leave::Suspicion;
+use self::{leave::Suspicion, losses::Losses};
 use crate::{clock, config, subject::Names, supervise};
 
 /// The oldest server that serves the expected sequence over a subject filter; older ones ignore it.
@@ -38,6 +45,9 @@ pub struct Parts {
     pub jetstream: jetstream::Context,
     /// The fleet's names.
     pub names: Names,
+    /// What the fleet has lost in NATS, as far as somebody watches over this connection.
+    pub losses: Losses,
+    connects: Receiver<u64>,
     suspicion: Suspicion,
     /// Ends what was started beside the connection.
     _used: DropGuard,
@@ -58,7 +68,7 @@ impl Broker {
     /// Where an option is unusable: a file that cannot be read, a URL that is none.
     pub async fn connect(nats: &config::Nats, names: Names, label: &str) -> Result<Self> {
         let url = url(nats);
-        let (options, lame) = options::options(nats, label).await?;
+        let (options, signs) = options::options(nats, label).await?;
         // The login is in the options; no log of the library's shall have it.
         let addresses = redacted(&url);
         let servers: Vec<_> = addresses.split(',').collect();
@@ -71,12 +81,14 @@ impl Broker {
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(REQUEST_TIMEOUT);
         let used = CancellationToken::new();
-        let leaving = leave::lame_ducks(client.clone(), configured, lame, used.clone());
+        let leaving = leave::lame_ducks(client.clone(), configured, signs.lame, used.clone());
         supervise::helper("nats-leave", leaving);
         Ok(Self(Arc::new(Parts {
             client,
             jetstream,
             names,
+            losses: Losses::default(),
+            connects: signs.connects,
             suspicion: Suspicion::default(),
             _used: used.drop_guard(),
         })))
@@ -110,11 +122,12 @@ impl Broker {
             let now = clock::now();
             if now >= deadline {
                 bail!(
-                    "no NATS server answered within {limit:?}: is nats.url right, and does it run?"
+                    "no NATS server answered within {limit:?}: is nats.url right, and does it run? A start waits \
+                     as long as process.start says"
                 );
             }
             if now >= told {
-                tracing::warn!("still no answer from NATS");
+                tracing::warn!("the start waits for NATS: still no answer from any server");
                 told = now + Duration::from_secs(5);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -145,6 +158,11 @@ impl Broker {
     /// every four seconds, however many ask.
     pub async fn suspect(&self) {
         leave::now(&self.client, &self.suspicion).await;
+    }
+
+    /// Changes whenever it has connected: for the first time, or again.
+    pub fn connects(&self) -> Receiver<u64> {
+        self.connects.clone()
     }
 
     /// True while the connection stands.

@@ -21,7 +21,7 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::sync::{mpsc, watch as channel};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,14 +32,15 @@ use self::{
     limits::Discord,
     news::Outsider,
     service::{Answers, ReplyTo},
+    topology::Seed,
 };
 use crate::{
     bot::BotId,
-    broker::{Broker, bucket::Bucket},
+    broker::{Broker, bucket, start::Start},
     clock::{self, Boottime},
     config::Config,
     lease::{self, Keeper, Owner},
-    roster::Board,
+    roster::{Board, Roster},
     subject::COORDINATOR_LEASE,
     supervise::{self, Failure},
     wire::{self, identify::Leader as Announcement},
@@ -55,20 +56,17 @@ pub async fn run(
     broker: Broker,
     bot: Option<BotId>,
     board: Board,
+    start: Start,
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let state = Bucket::open(&broker, &broker.names.state_bucket())
-        .await
-        .context("cannot open the state bucket")?;
+    let state = bucket::open(&broker, &broker.names.state_bucket(), &start).await?;
     // Before it campaigns; afterwards whenever the topology changes.
     let same = shutdown.run_until_cancelled(topology::is_of(&state, bot));
     match same.await {
         Some(same) => same?,
         None => return Ok(()),
     }
-    let leases = Bucket::open(&broker, &broker.names.lease_bucket())
-        .await
-        .context("cannot open the lease bucket")?;
+    let leases = bucket::open(&broker, &broker.names.lease_bucket(), &start).await?;
     let discord = Discord::new(&config.discord.api, &config.discord.token)?;
     let tasks = TaskTracker::new();
     let ended = CancellationToken::new();
@@ -84,21 +82,18 @@ pub async fn run(
     spawn.vital("ledger", ledger::keep(state.clone(), todo, events.clone()));
     let hearing = service::hear(broker.clone(), opened, requests, answers.clone());
     spawn.vital("identify-requests", hearing);
-    let asking = ask_discord(
-        discord,
-        Arc::clone(&config),
-        bot,
-        state.clone(),
-        asked,
-        events.clone(),
-    );
+    let roster = Roster::gather(&broker, ended.clone()).await?;
+    let seed = Seed::new(state.clone(), &config, bot, roster.clone());
+    let asking = ask_discord(discord, seed, asked, events.clone());
     spawn.vital("discord-limits", asking);
-    let counting = unheld::count(broker.clone(), leads, ended.clone());
+    let counting = unheld::count(broker.clone(), roster, leads, ended.clone());
     spawn.vital("unheld", counting);
     let token = config.discord.token.fingerprint();
     let leave = shutdown.child_token();
     let (outsider, found) = Outsider::new(bot, leave.clone());
     news::watch(&spawn, &state, &events, &token, &outsider);
+    let hearing = news::losses(state.clone(), events.clone(), ended.clone());
+    spawn.vital("state-losses", hearing);
     if let Some(address) = config.coordinator.http.0 {
         let front = compat::Front::new(broker.clone(), board.process());
         let listening = compat::listen(address, front, ended.clone()).await?;

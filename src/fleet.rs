@@ -50,6 +50,15 @@ impl fmt::Display for GroupId {
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
+impl Epoch {
+    /// This one, above any that a key names which its holder found: where the bucket of leases was replaced
+    /// by an older copy, its revisions count from an earlier number again.
+    #[must_use]
+    pub fn above(self, found: u64) -> Self {
+        Self(self.0.max(found.saturating_add(u64::from(found >= self.0))))
+    }
+}
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -25,6 +25,7 @@ pub mod openings;
 pub mod peek;
 pub mod reach;
 pub mod ready;
+pub mod remembered;
 pub mod session;
 pub mod shard;
 pub mod socket;
@@ -41,12 +42,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     buffer::Budget, command::near::Near, discord::Discord, gauge::Gauges, group::Shared,
-    lane::Lane, supervisor::Supervisor,
+    lane::Lane, remembered::Remembered, supervisor::Supervisor,
 };
 use crate::{
     bot::{self, BotId},
-    broker::{Broker, bucket::Bucket, provision},
-    clock,
+    broker::{Broker, bucket, provision, start::Start, upkeep},
     config::Config,
     roster::{Board, Roster},
     supervise,
@@ -63,19 +63,22 @@ pub async fn run(
     broker: Broker,
     bot: Option<BotId>,
     board: Board,
+    start: Start,
     shutdown: CancellationToken,
 ) -> Result<()> {
     metrics::begin();
     let names = broker.names.clone();
-    let state = Bucket::open(&broker, &names.state_bucket()).await?;
-    let halts = halt::watch(&state, &config.discord.token).await?;
-    let Some(topology) = topology::follow(&state, &config, &shutdown).await? else {
+    let state = bucket::open(&broker, &names.state_bucket(), &start).await?;
+    let halts = halt::watch(&state, &config.discord.token);
+    let Some(topology) = topology::follow(&state, &config, &shutdown).await else {
         return Ok(());
     };
     bot::check(bot, &topology.borrow())?;
+    // A coordinator may have taken its time.
+    let start = start.again();
     let layout = topology.borrow().layout;
-    let streams = async || provision::streams(&broker, &config.stream, &layout).await;
-    let provided = provision::until_answered(clock::now() + STREAMS_LIMIT, streams);
+    let streams = || provision::streams(&broker, &config.stream, &layout);
+    let provided = start.get("the streams of the events", streams);
     let Some(provided) = shutdown.run_until_cancelled(provided).await else {
         return Ok(());
     };
@@ -91,20 +94,26 @@ pub async fn run(
         near: Near::default(),
         partitions: config.stream.partitions.0,
         ttl: config.lease.ttl.0,
+        losses: broker.losses.clone(),
+        remembered: Remembered::default(),
     });
     let (reports, heard) = mpsc::unbounded_channel();
     let mut lanes = Vec::new();
     for number in 0..lane_count(config.gateway.lanes.0) {
         let (nats, names, shared) = (config.nats.clone(), names.clone(), Arc::clone(&shared));
         let gather = config.gateway.gather.0;
-        lanes.push(Lane::start(number, nats, names, gather, shared, reports.clone()).await?);
+        let reports = reports.clone();
+        lanes.push(Lane::start(number, nats, names, gather, shared, reports, start).await?);
     }
     // Ends with the supervisor, not with the order to drain.
     let gathering = CancellationToken::new();
+    let kept = upkeep::streams(broker.clone(), config.stream.clone(), layout);
+    let kept = gathering.clone().run_until_cancelled_owned(kept);
+    supervise::vital("streams", &gathering, async { _ = kept.await });
     let roster = Roster::gather(&broker, gathering.clone()).await?;
     let near = shared.near.clone();
     command::route::route(broker.clone(), topology.clone(), near, gathering.clone()).await?;
-    let leases = Bucket::open(&broker, &names.lease_bucket()).await?;
+    let leases = bucket::open(&broker, &names.lease_bucket(), &start).await?;
     let asked = CancellationToken::new();
     drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;
     let supervisor = Supervisor {
@@ -139,7 +148,5 @@ fn lane_count(configured: u32) -> usize {
     }
 }
 
-/// How long NATS may take to have the streams ready.
-const STREAMS_LIMIT: Duration = Duration::from_secs(60);
 /// How often the supervisor looks around, less some jitter.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

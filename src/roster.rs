@@ -117,10 +117,13 @@ pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
         }
         // Nobody may be listening, and the next word follows in a second.
         if broker.connected() {
-            _ = broker
-                .client
-                .publish(subject.clone(), wire::encode(&board.status()))
-                .await;
+            let missing = broker.losses.missing();
+            let status = Status {
+                missing,
+                ..board.status()
+            };
+            let word = wire::encode(&status);
+            _ = broker.client.publish(subject.clone(), word).await;
         }
     }
 }

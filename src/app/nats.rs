@@ -5,19 +5,19 @@ use std::{fs::File, path::Path, time::Duration};
 
 use anyhow::{Result, anyhow};
 use rand::Rng;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{
         Broker, provision,
         server::{self, Server},
+        start::Start,
+        upkeep,
     },
-    clock,
     config::Config,
     subject::Names,
 };
 
-/// How long a process waits for NATS before it gives up; its supervisor starts it anew.
-const REACH_LIMIT: Duration = Duration::from_secs(60);
 /// How long the server may take to write what it holds.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -62,15 +62,22 @@ impl OwnNats {
     }
 }
 
-/// Connects, waits until NATS answers, and sees to the buckets.
-pub(super) async fn reach(config: &Config, process: &str) -> Result<Broker> {
+/// Connects, waits until NATS answers, and sees to the buckets: no longer than the start may take.
+pub(super) async fn reach(config: &Config, process: &str, start: &Start) -> Result<Broker> {
     let names = Names::new(config.fleet.name.0.clone());
     let broker = Broker::connect(&config.nats, names, process).await?;
-    let deadline = clock::now() + REACH_LIMIT;
-    broker.ready(REACH_LIMIT).await?;
-    let buckets = async || provision::buckets(&broker, &config.stream, &config.lease).await;
-    provision::until_answered(deadline, buckets).await?;
+    broker.ready(start.left()).await?;
+    let buckets = || provision::buckets(&broker, &config.stream, &config.lease);
+    start
+        .get("the buckets of leases and state", buckets)
+        .await?;
     Ok(broker)
+}
+
+/// Sees that the buckets stay there, until `closed`.
+pub(super) async fn keep(broker: Broker, config: Config, closed: CancellationToken) {
+    let keeping = upkeep::buckets(broker, config.stream, config.lease);
+    closed.run_until_cancelled(keeping).await;
 }
 
 /// The name of this process in the fleet: as configured, or the host's with a nonce.

@@ -30,6 +30,8 @@ pub(super) struct Link {
     up: Mutex<bool>,
     /// Counts the servers that asked to be left.
     lame: watch::Sender<u64>,
+    /// Counts how often it connected.
+    connects: watch::Sender<u64>,
 }
 
 impl Link {
@@ -39,13 +41,23 @@ impl Link {
         links.open += 1;
         links.show();
         let up = Mutex::new(false);
-        let lame = watch::Sender::new(0);
-        Self { label, up, lame }
+        let (lame, connects) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self {
+            label,
+            up,
+            lame,
+            connects,
+        }
     }
 
     /// Changes whenever the server asks to be left.
     pub(super) fn lame(&self) -> watch::Receiver<u64> {
         self.lame.subscribe()
+    }
+
+    /// Changes whenever it has connected, for the first time or again.
+    pub(super) fn connects(&self) -> watch::Receiver<u64> {
+        self.connects.subscribe()
     }
 
     /// The library's word on it.
@@ -54,6 +66,7 @@ impl Link {
         match event {
             Event::Connected => {
                 self.set(true);
+                self.connects.send_modify(|count| *count += 1);
                 tracing::info!(connection, "{connection} is connected to NATS");
             }
             Event::Disconnected => {

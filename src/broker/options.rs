@@ -20,17 +20,25 @@ const CLIENT_CAPACITY: usize = 4096;
 /// Messages that a subscription may hold back.
 const SUBSCRIPTION_CAPACITY: usize = 65_536;
 
-/// The options of one connection, and what changes whenever its server asks to be left.
+/// What a connection tells of itself.
+pub(super) struct Signs {
+    /// Changes whenever its server asks to be left.
+    pub(super) lame: watch::Receiver<u64>,
+    /// Changes whenever it has connected.
+    pub(super) connects: watch::Receiver<u64>,
+}
+
+/// The options of one connection, and what it will tell of itself.
 ///
 /// # Errors
 /// Names the file that cannot be read.
-pub(super) async fn options(
-    nats: &Nats,
-    label: &str,
-) -> Result<(ConnectOptions, watch::Receiver<u64>)> {
+pub(super) async fn options(nats: &Nats, label: &str) -> Result<(ConnectOptions, Signs)> {
     let label = label.to_owned();
     let link = Link::new(label.clone());
-    let lame = link.lame();
+    let signs = Signs {
+        lame: link.lame(),
+        connects: link.connects(),
+    };
     let mut options = ConnectOptions::new()
         .name(label)
         .ping_interval(PING_INTERVAL)
@@ -75,7 +83,7 @@ pub(super) async fn options(
             .add_client_certificate(nats.tls_cert.clone().into(), nats.tls_key.clone().into())
             .require_tls(true);
     }
-    Ok((options, lame))
+    Ok((options, signs))
 }
 
 /// Jittered, so that a fleet does not fall upon a server that comes back.

@@ -5,16 +5,16 @@ mod standing;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use async_nats::jetstream::{
     ErrorCode,
-    context::{CreateKeyValueError, CreateStreamError, GetStreamError, GetStreamErrorKind},
+    context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind},
     kv,
     stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
 };
 
 pub use self::standing::Standing;
-use super::{Broker, bucket};
+use super::{Broker, bucket, start::Final};
 use crate::{
     clock,
     config::{self, Storage},
@@ -32,19 +32,47 @@ pub async fn buckets(
     lease: &config::Lease,
 ) -> Result<()> {
     for wanted in wanted_buckets(&broker.names, stream, lease) {
-        let name = wanted.bucket.clone();
         let mut standing = compare_bucket(broker, &wanted).await?;
-        if let Standing::Missing { .. } = standing {
-            let created = broker.jetstream.create_key_value(wanted.clone()).await;
+        if let Standing::Missing { name } = &standing {
+            may_create(stream, "bucket", name)?;
+            create(broker, &bucket::stream_config(&wanted, clock::unix_ms())).await?;
             standing = appeared(async || compare_bucket(broker, &wanted).await).await?;
-            // Another process may have been first: then it is there.
-            if let (Err(error), Standing::Missing { .. }) = (created, &standing) {
-                return Err(error).with_context(|| format!("cannot create the bucket {name}"));
-            }
         }
         standing.refuse("bucket")?;
     }
     Ok(())
+}
+
+/// Creates a stream, or that of a bucket. Where another process is first with it, this is no error: how it
+/// made it is looked at afterwards.
+///
+/// # Errors
+/// Where the server refuses, or does not answer.
+pub(super) async fn create(broker: &Broker, wanted: &StreamConfig) -> Result<()> {
+    match broker.jetstream.create_stream(wanted.clone()).await {
+        Ok(_) => tracing::info!(stream = wanted.name, "created the stream {}", wanted.name),
+        Err(error) if is_there(&error) => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot create the stream {}", wanted.name));
+        }
+    }
+    Ok(())
+}
+
+/// The server's word for a stream of this name that is made otherwise.
+fn is_there(error: &CreateStreamError) -> bool {
+    matches!(error.kind(), CreateStreamErrorKind::JetStream(error)
+        if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
+}
+
+fn may_create(stream: &config::Stream, kind: &str, name: &str) -> Result<()> {
+    if stream.create {
+        return Ok(());
+    }
+    Err(anyhow!(Final(format!(
+        "NATS has no {kind} {name}, and stream.create is false: make it by hand as docs/OPERATIONS.md says, \
+         or set stream.create = true, then start again"
+    ))))
 }
 
 /// How each bucket stands to the configuration; creates none.
@@ -63,7 +91,7 @@ pub async fn bucket_standings(
     Ok(differences)
 }
 
-fn wanted_buckets(
+pub(super) fn wanted_buckets(
     names: &Names,
     stream: &config::Stream,
     lease: &config::Lease,
@@ -88,13 +116,10 @@ async fn compare_bucket(broker: &Broker, wanted: &kv::Config) -> Result<Standing
 /// A difference, or NATS away.
 pub async fn streams(broker: &Broker, stream: &config::Stream, layout: &Layout) -> Result<()> {
     for wanted in wanted_streams(&broker.names, stream, layout) {
-        let name = wanted.name.clone();
         let mut standing = compare_stream(broker, &wanted).await?;
-        if let Standing::Missing { .. } = standing {
-            // Where another process is first with the same configuration, this is no error.
-            let created = broker.jetstream.create_stream(wanted.clone()).await;
-            created.with_context(|| format!("cannot create the stream {name}"))?;
-            tracing::info!(stream = name, "created the stream {name}");
+        if let Standing::Missing { name } = &standing {
+            may_create(stream, "stream", name)?;
+            create(broker, &wanted).await?;
             standing = appeared(async || compare_stream(broker, &wanted).await).await?;
         }
         standing.refuse("stream")?;
@@ -115,39 +140,10 @@ async fn appeared(look: impl AsyncFn() -> Result<Standing>) -> Result<Standing> 
     }
 }
 
-/// Tries until NATS answers, at most until `deadline`: a cluster that has just started elects before
-/// it does. A difference does not mend itself, and is an error at once.
-///
-/// # Errors
-/// Those of the last try.
-pub async fn until_answered(
-    deadline: clock::Instant,
-    attempt: impl AsyncFn() -> Result<()>,
-) -> Result<()> {
-    loop {
-        match attempt().await {
-            Err(error) if is_unanswered(&error) && clock::now() < deadline => {
-                tracing::warn!("JetStream is not ready: {error:#}");
-                tokio::time::sleep(ANSWERS_AGAIN).await;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-/// False for a difference.
-fn is_unanswered(error: &anyhow::Error) -> bool {
-    error.is::<GetStreamError>()
-        || error.is::<CreateKeyValueError>()
-        || error.is::<CreateStreamError>()
-}
-
 /// How long a replicated stream may take to elect its first leader.
 const APPEARS_WITHIN: Duration = Duration::from_secs(10);
 /// How often it is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How soon a question that was not answered is put again.
-const ANSWERS_AGAIN: Duration = Duration::from_secs(1);
 
 /// How each event stream of a layout stands to the configuration; creates none.
 ///
@@ -228,7 +224,8 @@ fn subjects(names: &Names, layout: &Layout, partition: u32, partitions: u32) -> 
         .collect()
 }
 
-fn missing(error: &GetStreamError) -> bool {
+/// JetStream's own word that there is no such stream.
+pub(super) fn missing(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(e) if e.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 

@@ -17,6 +17,13 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     );
     span(
         reader,
+        "process.start",
+        config.process.start,
+        1_000,
+        3_600_000,
+    );
+    span(
+        reader,
         "process.drain",
         config.process.drain,
         1_000,

@@ -45,6 +45,8 @@ section! {
     pub struct Process in "process" {
         /// Its name in the fleet; empty: host name and a nonce.
         name: String = String::new(), plain "a word of letters, digits, _ and -";
+        /// How long a start waits for NATS.
+        start: Span = Span::secs(60), plain "a number and a unit, such as \"60s\"";
         /// Deadline of a clean end.
         drain: Span = Span::secs(25), plain "a number and a unit, such as \"25s\"";
     }

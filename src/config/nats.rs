@@ -46,6 +46,8 @@ section! {
         duplicate_window: Span = Span::secs(30), plain "a number and a unit, such as \"30s\"";
         /// Streams; a group belongs to one.
         partitions: Count<1, 64> = Count(1), plain "a number from 1 to 64";
+        /// Whether streams and buckets that are missing are made, at the start and later.
+        create: bool = true, plain "true or false";
     }
 }
 

@@ -1,6 +1,6 @@
 //! Puts the leader's questions to Discord, and seeds the topology with the answer where there is none.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -8,16 +8,13 @@ use super::{
     leader::Input,
     limits::{Discord, MEANWHILE, Unread},
     service::ReplyTo,
-    topology,
+    topology::Seed,
 };
-use crate::{bot::BotId, broker::bucket::Bucket, config::Config};
 
 /// One question at a time, until nobody asks any more.
 pub(super) async fn ask_discord(
     discord: Discord,
-    config: Arc<Config>,
-    bot: Option<BotId>,
-    state: Bucket,
+    mut seed: Seed,
     mut questions: mpsc::Receiver<()>,
     answers: mpsc::Sender<Input<ReplyTo>>,
 ) {
@@ -28,7 +25,11 @@ pub(super) async fn ask_discord(
         tokio::select! {
             question = questions.recv() => if question.is_none() { return },
             () = tokio::time::sleep(SEED_AGAIN), if !seeded => {
-                seeded = topology::seed(&state, &config.fleet, recommended, bot).await;
+                seeded = seed.see(recommended).await;
+                continue;
+            }
+            () = seed.lost() => {
+                seeded = seed.see(recommended).await;
                 continue;
             }
         }
@@ -54,7 +55,7 @@ pub(super) async fn ask_discord(
         if answers.send(input).await.is_err() {
             return;
         }
-        seeded = topology::seed(&state, &config.fleet, recommended, bot).await;
+        seeded = seed.see(recommended).await;
     }
 }
 

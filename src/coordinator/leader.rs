@@ -51,6 +51,8 @@ pub struct Leader<H> {
     revision: Option<u64>,
     /// When the newest revision was first seen, by a follower or by the read that opened.
     sighted: Option<(Sighting, Boottime)>,
+    /// When the ledger was lost: what stands in its place may know of fewer grants.
+    lost: Option<Boottime>,
     writing: Option<Writing<H>>,
     /// When to read the ledger again, where reading failed.
     read_at: Option<Boottime>,
@@ -93,6 +95,7 @@ impl<H: Clone> Leader<H> {
             ledger: Ledger::default(),
             revision: None,
             sighted: None,
+            lost: None,
             writing: None,
             read_at: None,
             writes: 0,
@@ -120,6 +123,7 @@ impl<H: Clone> Leader<H> {
             Input::Held(held) => self.on_held(held, now, &mut out),
             Input::Sighted(sighting) => self.on_sighted(sighting, now),
             Input::Shards(shards) => self.shards = Some(shards),
+            Input::Lost => self.on_lost(now),
             Input::Halted(halted) => self.halted = Some(halted),
             Input::Limits(answer) => self.on_limits(&answer, now),
             Input::NoLimits(pause) => self.on_no_limits(pause, now),

@@ -5,7 +5,9 @@ use tokio::sync::mpsc;
 use super::leader::{Input, Unreadable, Written};
 use crate::{
     broker::bucket::{Bucket, KvError},
+    clock,
     subject::LEDGER,
+    telemetry::seldom::Seldom,
     wire::{self, identify::Ledger},
 };
 
@@ -22,10 +24,13 @@ pub(super) async fn keep<H>(
     mut jobs: mpsc::Receiver<Job>,
     answers: mpsc::Sender<Input<H>>,
 ) {
+    let failures = Seldom::default();
     while let Some(job) = jobs.recv().await {
         let answer = match job {
-            Job::Read => Input::Read(read(&bucket).await),
-            Job::Write(ledger, over) => Input::Wrote(write(&bucket, &ledger, over).await),
+            Job::Read => Input::Read(read(&bucket, &failures).await),
+            Job::Write(ledger, over) => {
+                Input::Wrote(write(&bucket, &ledger, over, &failures).await)
+            }
         };
         if answers.send(answer).await.is_err() {
             return;
@@ -33,9 +38,11 @@ pub(super) async fn keep<H>(
     }
 }
 
-async fn read(bucket: &Bucket) -> Result<Option<(Ledger, u64)>, Unreadable> {
+async fn read(bucket: &Bucket, failures: &Seldom) -> Result<Option<(Ledger, u64)>, Unreadable> {
     let entry = bucket.get(LEDGER).await.map_err(|error| {
-        tracing::warn!("cannot read the ledger of identifies: {error}");
+        if let Some(more) = failures.one_more(clock::now()) {
+            tracing::warn!(more, "cannot read the ledger of identifies: {error}");
+        }
         Unreadable::Away
     })?;
     let Some(entry) = entry else { return Ok(None) };
@@ -51,13 +58,15 @@ async fn read(bucket: &Bucket) -> Result<Option<(Ledger, u64)>, Unreadable> {
     }
 }
 
-async fn write(bucket: &Bucket, ledger: &Ledger, over: Option<u64>) -> Written {
+async fn write(bucket: &Bucket, ledger: &Ledger, over: Option<u64>, failures: &Seldom) -> Written {
     let value = wire::encode(ledger);
     match bucket.write(LEDGER, value, over).await {
         Ok(revision) => Written::Applied(revision),
         Err(KvError::Conflict) => Written::Conflict,
-        Err(KvError::Unknown(error)) => {
-            tracing::warn!("a write of the ledger is unanswered: {error:#}");
+        Err(error) => {
+            if let Some(more) = failures.one_more(clock::now()) {
+                tracing::warn!(more, "a write of the ledger is unanswered: {error}");
+            }
             Written::Unknown
         }
     }

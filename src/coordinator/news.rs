@@ -80,6 +80,20 @@ impl Outsider {
     }
 }
 
+/// Tells the loop whenever the bucket has lost what was in it, until `ended`.
+pub(super) async fn losses(
+    state: Bucket,
+    events: mpsc::Sender<Input<ReplyTo>>,
+    ended: CancellationToken,
+) {
+    let mut losses = state.losses();
+    while ended.run_until_cancelled(losses.lost()).await.is_some() {
+        if events.send(Input::Lost).await.is_err() {
+            return;
+        }
+    }
+}
+
 /// What the value of a key means to the leader; none if nothing.
 fn news(key: &str, entry: Option<Entry>, token: &str) -> Option<Input<ReplyTo>> {
     match key {
@@ -111,6 +125,7 @@ mod tests {
         Entry {
             value: text.as_bytes().into(),
             revision: 7,
+            at_ms: 0,
         }
     }
 

@@ -11,9 +11,13 @@ use crate::{
 };
 
 /// Counts every second until `ended`; `leads`: whether this process leads.
-pub(super) async fn count(broker: Broker, leads: watch::Receiver<bool>, ended: CancellationToken) {
+pub(super) async fn count(
+    broker: Broker,
+    roster: Roster,
+    leads: watch::Receiver<bool>,
+    ended: CancellationToken,
+) {
     let counting = async {
-        let roster = Roster::gather(&broker, ended.clone()).await?;
         loop {
             tokio::time::sleep(SAY_EVERY).await;
             if !*leads.borrow() {
@@ -28,8 +32,5 @@ pub(super) async fn count(broker: Broker, leads: watch::Receiver<bool>, ended: C
             metrics::unheld(groups.total.saturating_sub(groups.held));
         }
     };
-    let counted: Option<anyhow::Result<()>> = ended.run_until_cancelled(counting).await;
-    if let Some(Err(error)) = counted {
-        tracing::warn!("cannot count the groups that nobody holds: {error:#}");
-    }
+    ended.run_until_cancelled(counting).await;
 }

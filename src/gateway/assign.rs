@@ -1,6 +1,6 @@
 //! Pure: which groups to bid for, keep or give back, from who is there and who holds what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fleet::{GroupId, Layout};
 
@@ -17,6 +17,8 @@ pub struct View<'a> {
     pub gateways: BTreeMap<&'a str, u32>,
     /// Who holds what, as last heard.
     pub holders: BTreeMap<GroupId, &'a str>,
+    /// Groups that are not bid for although no lease names a holder: who held them takes them again.
+    pub reserved: BTreeSet<GroupId>,
     /// Groups that this process holds or is about to.
     pub mine: Vec<GroupId>,
     /// Groups that this process is handing over.
@@ -57,7 +59,8 @@ pub fn plan(view: &View<'_>) -> Plan {
 fn ordinal_plan(view: &View<'_>, ordinal: u32) -> Plan {
     let own = GroupId(ordinal);
     let exists = ordinal < view.layout.groups();
-    let wanted = usize::from(exists && view.mine.is_empty());
+    let free = exists && !view.reserved.contains(&own);
+    let wanted = usize::from(free && view.mine.is_empty());
     let give_back = view
         .mine
         .iter()
@@ -100,7 +103,7 @@ fn candidates(view: &View<'_>) -> Vec<GroupId> {
     };
     view.layout
         .group_ids()
-        .filter(|g| !held(g) && !view.mine.contains(g))
+        .filter(|g| !held(g) && !view.mine.contains(g) && !view.reserved.contains(g))
         .collect()
 }
 
@@ -130,6 +133,7 @@ mod tests {
             capacity: 8,
             gateways: gateways.iter().copied().collect(),
             holders: mine.iter().map(|group| (GroupId(*group), me)).collect(),
+            reserved: BTreeSet::new(),
             mine: mine.iter().copied().map(GroupId).collect(),
             leaving: 0,
             ordinal: None,
@@ -176,6 +180,27 @@ mod tests {
         b.holders.extend((0..4).map(|group| (GroupId(group), "a")));
         let plan = plan(&b);
         assert_eq!((plan.candidates.len(), plan.wanted), (4, 4));
+    }
+
+    /// Also where it is the only one that speaks: the others are about to.
+    #[test]
+    fn what_is_reserved_is_not_bid_for() {
+        let reserved: BTreeSet<_> = [GroupId(1), GroupId(2)].into();
+        let mut view = View {
+            reserved: reserved.clone(),
+            ..view("b", &[], &[0])
+        };
+        let plan_of_b = plan(&view);
+        assert_eq!(plan_of_b.wanted, 5);
+        assert!(
+            plan_of_b
+                .candidates
+                .iter()
+                .all(|group| !reserved.contains(group))
+        );
+        view.ordinal = Some(2);
+        view.mine = Vec::new();
+        assert_eq!(plan(&view).wanted, 0);
     }
 
     #[test]

@@ -118,13 +118,13 @@ mod tests {
             presence: None,
         };
         let shard = ShardId::new_checked(3, 8).unwrap();
-        let identify: serde_json::Value = serde_json::from_str(&identity.identify(shard)).unwrap();
-        assert_eq!(identify["op"], 2);
+        let sent: serde_json::Value = serde_json::from_str(&identity.identify(shard)).unwrap();
+        assert_eq!(sent["op"], 2);
         assert_eq!(
-            (&identify["d"]["token"], &identify["d"]["shard"][1]),
+            (&sent["d"]["token"], &sent["d"]["shard"][1]),
             (&"a.b.c".into(), &8.into())
         );
-        assert_eq!(identify["d"]["properties"]["browser"], "shardfleet");
+        assert_eq!(sent["d"]["properties"]["browser"], "shardfleet");
         let session = Session {
             id: "s\"".to_owned(),
             resume_url: String::new(),

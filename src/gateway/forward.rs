@@ -12,6 +12,7 @@ pub mod claim;
 pub mod flight;
 pub mod form;
 pub mod ingest;
+mod loss;
 pub mod message;
 pub mod outlet;
 pub mod progress;
@@ -22,6 +23,8 @@ mod send;
 pub mod shared;
 pub mod tend;
 pub mod waiting;
+
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
@@ -44,6 +47,7 @@ use super::{
     socket::valid,
 };
 use crate::{
+    broker::losses::Hearing,
     clock::{self, Instant},
     lease::Held,
 };
@@ -77,6 +81,12 @@ pub struct Publisher {
     pub meters: Meters,
     /// Its place in its group's batch; none where the stream takes none.
     pub seat: Option<Seat>,
+    /// What its stream loses.
+    pub losses: Hearing,
+    /// The session and the sequence up to which the stream held the shard when this one began.
+    pub stored: Option<(Arc<str>, u64)>,
+    /// What the stream held then it has lost already.
+    pub lost: bool,
 }
 
 impl Drop for Publisher {
@@ -103,7 +113,22 @@ impl Publisher {
     async fn publish(&mut self, last: u64) -> End {
         let mut flight = Flight::new(last);
         let mut waiting = Waiting::new(self.budget.clone());
+        if self.lost {
+            self.goes_on(&mut waiting);
+        }
+        let mut purged = false;
         while self.fill(&mut waiting).await {
+            if let Some(lost) = self.losses.news() {
+                purged |= self.look_for_loss(lost, &mut flight, &mut waiting).await;
+            }
+            // Where some of what waits may be stored already, it would seem that this word in front is too.
+            if purged && (waiting.is_empty() || flight.is_settled()) {
+                purged = false;
+                self.goes_on(&mut waiting);
+            }
+            if waiting.is_empty() {
+                continue;
+            }
             let outcome = match self.ride(&mut flight, &mut waiting).await {
                 Ok(true) => Ok(()),
                 Ok(false) => self.alone(&mut flight, &mut waiting).await,
@@ -116,14 +141,23 @@ impl Publisher {
         End::Flushed
     }
 
-    /// Takes what waits, so that there is at least one message. False: nothing will come any more.
+    /// Takes what waits, so that there is at least one message, or a loss to look for. False: nothing will
+    /// come any more.
     async fn fill(&mut self, waiting: &mut Waiting) -> bool {
-        if waiting.is_empty() {
-            let Some(first) = self.queue.recv().await else {
-                return false;
-            };
-            self.take(waiting, first);
+        if !waiting.is_empty() {
+            return true;
         }
+        let first = if let Ok(first) = self.queue.try_recv() {
+            Some(first)
+        } else {
+            tokio::select! {
+                biased;
+                first = self.queue.recv() => first,
+                () = self.losses.changed() => return true,
+            }
+        };
+        let Some(first) = first else { return false };
+        self.take(waiting, first);
         true
     }
 
@@ -145,6 +179,10 @@ impl Publisher {
         let stored = self.store(flight, waiting).await;
         drop(flying);
         let (count, now) = (stored?, clock::now());
+        if count == 0 {
+            self.goes_on(waiting);
+            return Ok(());
+        }
         self.meters.acked(now - sent_at);
         self.budget.acked(clock::unix_ms());
         for message in (0..count).map_while(|_| waiting.pop()) {
@@ -158,7 +196,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Sees messages from the front of `waiting` into the stream: how many of them.
+    /// Sees messages from the front of `waiting` into the stream: how many of them. None: the stream was made
+    /// anew.
     async fn store(&mut self, flight: &mut Flight, waiting: &Waiting) -> Result<usize, End> {
         let mut step = flight.step(clock::now());
         loop {
@@ -168,6 +207,7 @@ impl Publisher {
             step = match step {
                 Step::Stored(count) => return Ok(count),
                 Step::Usurped => return Err(End::Usurped),
+                Step::Anew => return Ok(0),
                 Step::Lost => {
                     self.outlet.tell_of_loss();
                     return Err(End::Behind);
@@ -189,7 +229,11 @@ impl Publisher {
                 }
                 Step::Look => {
                     // In a box: it is large, and seldom there.
-                    let found = Box::pin(self.outlet.last()).await;
+                    let found = if flight.expects() {
+                        Box::pin(self.outlet.last_or_loss()).await
+                    } else {
+                        Box::pin(self.outlet.last()).await
+                    };
                     // An earlier attempt may have carried it, and a batch some behind it.
                     flight.saw(&found, waiting.ids(), clock::now())
                 }

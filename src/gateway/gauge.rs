@@ -59,7 +59,7 @@ impl Gauge {
             shard: shard.0,
             state: ShardState::ALL.get(state).copied().unwrap_or_default(),
             events: self.progress.stored(),
-            gaps: self.gaps.load(Ordering::Relaxed),
+            gaps: self.gaps.load(Ordering::Relaxed) + self.progress.lost(),
             quiet_ms: if last == 0 {
                 0
             } else {

@@ -1,5 +1,6 @@
 //! One group: bids for its lease, runs its shards while it holds, stops them before it ends.
 
+mod begin;
 mod end;
 mod open;
 mod parts;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::end::End;
 use self::{
+    begin::{Again, Begin},
     open::{Open, Shown},
     parts::{GiveUp, Parts},
 };
@@ -25,21 +27,22 @@ use super::{
     buffer::Budget,
     command::{Commands, near::Near},
     discord::Discord,
-    forward::{self, GroupBatch, Handover, Outlet, Publisher, Told, tend::Tender},
+    forward::{GroupBatch, Handover, Publisher, Told, tend::Tender},
     gauge::Gauges,
     lane::Tools,
     metrics::{self, Meters},
-    session::{self, SessionKey},
+    remembered::Remembered,
     shard::{self, Shard, Sink},
 };
 use crate::{
     backoff::Backoff,
+    broker::{bucket::stream_of, losses::Losses},
     clock::{self, Instant},
     fleet::{GroupId, Layout, ShardId},
     lease::{Held, Keeper, Owner},
     subject::{self, Names},
     supervise::{self, Failure},
-    wire::{session::StoredSession, topology::Topology},
+    wire::topology::Topology,
 };
 
 /// What every group of a process shares.
@@ -62,6 +65,10 @@ pub struct Shared {
     pub partitions: u32,
     /// The lease time.
     pub ttl: Duration,
+    /// What the fleet has lost in NATS.
+    pub losses: Losses,
+    /// Sessions that had to be left.
+    pub remembered: Remembered,
 }
 
 /// Bids for a group and runs it until `stop`, the end of its lease, or a fatal close.
@@ -110,6 +117,7 @@ pub async fn run(
         held,
         epoch: first.epoch,
         batch: None,
+        made: 0,
     }
     .run_shards(&stop)
     .await;
@@ -136,6 +144,8 @@ struct Stay {
     epoch: crate::fleet::Epoch,
     /// None where the stream takes no batches.
     batch: Option<GroupBatch>,
+    /// When the stream was made, as the group began.
+    made: i128,
 }
 
 /// What the tasks of a shard are called.
@@ -159,10 +169,11 @@ impl Stay {
     }
 
     async fn run_shards(mut self, stop: &CancellationToken) -> End {
-        let tender = match Box::pin(self.tender(stop)).await {
-            Ok(tender) => tender,
+        let (tender, made) = match Box::pin(self.tender(stop)).await {
+            Ok(opened) => opened,
             Err(end) => return end,
         };
+        self.made = made;
         self.batch = tender.as_ref().map(Tender::batch);
         let _given_up = self.batch.clone().map(|batch| {
             let budget = self.shared.budget.clone();
@@ -213,13 +224,16 @@ impl Stay {
 
     async fn run_shard(&self, id: ShardId, stop: CancellationToken) -> Result<shard::End, Failure> {
         let mut pause = pause();
-        let mut behind = false;
+        let mut begins = Again::First;
         loop {
             // In a box while it opens: that needs far more room than to run.
-            let opened = Box::pin(self.open_shard(id, &stop, behind)).await;
+            let opened = Box::pin(self.open_shard(id, &stop, begins)).await;
+            if begins == Again::First {
+                begins = Again::Retry;
+            }
             match opened.map(Open::run) {
                 Ok(running) => match running.await? {
-                    shard::End::Behind => behind = true,
+                    shard::End::Behind => begins = Again::Behind,
                     end => return Ok(end),
                 },
                 Err(error) => tracing::warn!(shard = %id, "shard {id} cannot begin yet: {error:#}"),
@@ -232,31 +246,22 @@ impl Stay {
         }
     }
 
-    /// Reads where the shard is and opens its ways, under the lease in hand. `behind`: the stream has lost
-    /// what the key may count as stored.
+    /// Reads where the shard is and opens its ways, under the lease in hand.
     async fn open_shard(
         &self,
         id: ShardId,
         stop: &CancellationToken,
-        behind: bool,
+        again: Again,
     ) -> Result<Open> {
         let (shared, tools) = (&self.shared, &self.tools);
-        let generation = self.layout.generation;
-        let stream = self.stream();
-        let (key, stored) =
-            SessionKey::open(tools.state.clone(), generation, id, self.epoch).await?;
-        let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
-        let outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
-        let (last, gap) = outlet.last_and_gap().await;
-        if last == forward::Last::Unknown {
-            anyhow::bail!("the leader of the stream {stream} does not answer");
-        }
-        let ready = session::last_ready(&tools.broker, &stream, id).await?;
-        let stored = stored.map(|stored| StoredSession {
-            seq: if behind { 0 } else { stored.seq },
-            ..stored
-        });
-        let point = session::resume_point(stored, &last, gap.as_ref(), ready);
+        let (generation, stream) = (self.layout.generation, self.stream());
+        let Begin {
+            key,
+            outlet,
+            point,
+            lost,
+        } = self.begin(id, again).await?;
+        let made = outlet.made;
         let shards = self.layout.shards;
         let process = shared.process.clone();
         let asking = Asking::new(&tools.broker, id, shards, process);
@@ -278,7 +283,13 @@ impl Stay {
         let told = Told { progress, ready };
         let batch = self.batch.as_ref();
         let seat = batch.map(|batch| batch.join(told.clone(), outlet.form.clone()));
+        let losses = shared
+            .losses
+            .of(&stream_of(&tools.broker.names.state_bucket()));
         let publisher = Publisher {
+            losses: shared.losses.of(&stream),
+            stored: point.stored(lost),
+            lost,
             outlet,
             queue: waiting,
             held: self.held.clone(),
@@ -313,8 +324,11 @@ impl Stay {
         };
         let shown = Shown {
             gauges: shared.gauges.clone(),
+            remembered: shared.remembered.clone(),
+            generation,
             id,
             gauge,
+            made,
         };
         Ok(Open {
             shard: runner,
@@ -324,6 +338,7 @@ impl Stay {
             key,
             readies,
             moved,
+            losses,
             shown,
         })
     }

@@ -1,6 +1,5 @@
 //! A fault that no restart mends stops the whole fleet: a restart loop must not burn identifies.
 
-use anyhow::Result;
 use futures_util::{Stream, StreamExt};
 
 use crate::{
@@ -102,19 +101,13 @@ fn fingerprint(entry: &Entry) -> Option<String> {
 }
 
 /// The halts that concern this token, now and later. One under another token is over.
-///
-/// # Errors
-/// Where NATS does not answer.
-pub async fn watch(
-    state: &Bucket,
-    token: &Secret,
-) -> Result<impl Stream<Item = Halt> + Unpin + use<>> {
+pub fn watch(state: &Bucket, token: &Secret) -> impl Stream<Item = Halt> + Unpin + use<> {
     let fingerprint = token.fingerprint();
-    let halts = state.watch(HALT).await?;
-    Ok(Box::pin(halts.filter_map(move |entry| {
+    let halts = state.watch(HALT);
+    Box::pin(halts.filter_map(move |entry| {
         let halt = entry.and_then(|entry| wire::decode::<Halt>(&entry.value).ok());
         std::future::ready(halt.filter(|halt| halt.token == fingerprint))
-    })))
+    }))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rand::Rng;
 use tokio::sync::mpsc;
 
 use super::{
@@ -9,13 +10,15 @@ use super::{
     session::{self, SessionKey},
     track::Session,
 };
-use crate::clock::Instant;
+use crate::{broker::losses::Hearing, clock::Instant};
 
-/// Writes READYs once they are stored, and resume points as they move, until both senders are gone.
+/// Writes READYs once they are stored, and resume points as they move, until both senders are gone; and
+/// again what the bucket has lost.
 pub async fn keep(
     mut key: SessionKey,
     mut ready: mpsc::UnboundedReceiver<Box<Message>>,
     mut points: mpsc::UnboundedReceiver<Session>,
+    mut losses: Hearing,
 ) {
     let (mut readies, mut moves) = (true, true);
     while readies || moves {
@@ -28,6 +31,13 @@ pub async fn keep(
             point = points.recv(), if moves => {
                 moves = point.is_some();
                 point
+            }
+            _ = losses.lost() => {
+                // Not all shards of a fleet in one moment.
+                let pause = rand::rng().random_range(Duration::ZERO..SPREAD);
+                tokio::time::sleep(pause).await;
+                Box::pin(key.restore()).await;
+                None
             }
         };
         if let Some(session) = session {
@@ -50,6 +60,8 @@ fn begun(message: &Message) -> Option<Session> {
     })
 }
 
+/// Keys that were lost are written again within this time.
+const SPREAD: Duration = Duration::from_secs(1);
 /// A session key is rewritten this often if its sequence moved.
 pub const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// … and whenever so many events in a row were dropped on purpose: they are not in the stream, and

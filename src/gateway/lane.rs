@@ -20,7 +20,11 @@ use super::{
     inbox::Inbox,
 };
 use crate::{
-    broker::{Broker, bucket::Bucket},
+    broker::{
+        Broker,
+        bucket::{self, Bucket},
+        start::Start,
+    },
     clock, config,
     fleet::{GroupId, Layout},
     lease::Held,
@@ -85,6 +89,7 @@ impl Lane {
         gather: Duration,
         shared: Arc<Shared>,
         reports: mpsc::UnboundedSender<Report>,
+        start: Start,
     ) -> Result<Self> {
         let (bids, wanted) = mpsc::unbounded_channel();
         let (opened, open) = oneshot::channel();
@@ -102,7 +107,7 @@ impl Lane {
                 let mut end = end;
                 let runtime = runtime;
                 let lane = async move {
-                    match connect(&nats, names, &label).await {
+                    match connect(&nats, names, &label, start).await {
                         Ok((tools, helpers)) => {
                             _ = opened.send(Ok(()));
                             serve(&tools, shared, wanted, reports, helpers).await
@@ -171,11 +176,12 @@ async fn connect(
     nats: &config::Nats,
     names: Names,
     label: &str,
+    start: Start,
 ) -> Result<(Tools, JoinSet<Failure>)> {
     let broker = Broker::connect(nats, names, label).await?;
-    broker.ready(Duration::from_secs(60)).await?;
-    let leases = Bucket::open(&broker, &broker.names.lease_bucket()).await?;
-    let state = Bucket::open(&broker, &broker.names.state_bucket()).await?;
+    broker.ready(start.left()).await?;
+    let leases = bucket::open(&broker, &broker.names.lease_bucket(), &start).await?;
+    let state = bucket::open(&broker, &broker.names.state_bucket(), &start).await?;
     let mut words = broker.client.subscribe(broker.names.leader()).await?;
     let (heard, leader) = watch::channel(0);
     let mut helpers = JoinSet::new();

@@ -3,12 +3,15 @@
 //! The stream is the write-ahead log. The key adds the resume URL, and a sequence for shards whose
 //! last message was evicted or whose events are dropped on purpose.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, anyhow};
 
 pub use super::ready::{Ready, ready};
 use super::{
     forward::Last,
     ready::usable,
+    remembered::Known,
     track::{self, Session, Track},
 };
 use crate::{
@@ -32,7 +35,10 @@ pub struct SessionKey {
     epoch: Epoch,
     /// Of the key as last read or written; none: there is none.
     revision: Option<u64>,
-    written: Option<(String, u64)>,
+    /// As this process wrote it.
+    written: Option<Session>,
+    /// As it was last read, or was to be written.
+    known: Option<Session>,
 }
 
 impl SessionKey {
@@ -45,7 +51,7 @@ impl SessionKey {
         generation: u64,
         shard: ShardId,
         epoch: Epoch,
-    ) -> Result<(Self, Option<StoredSession>)> {
+    ) -> Result<(Self, Option<Known>)> {
         let key = subject::session(generation, shard);
         let entry = bucket.get(&key).await?;
         let stored = entry
@@ -57,29 +63,42 @@ impl SessionKey {
                     None
                 }
             });
+        let at_ms = entry.as_ref().map_or(0, |entry| entry.at_ms);
         let revision = entry.map(|entry| entry.revision);
+        let before = stored
+            .as_ref()
+            .map_or(0, |stored: &StoredSession| stored.epoch);
         Ok((
             Self {
                 bucket,
                 key,
-                epoch,
+                epoch: epoch.above(before),
                 revision,
                 written: None,
+                known: stored.clone().map(Session::from),
             },
-            stored,
+            stored.map(|session| Known { session, at_ms }),
         ))
+    }
+
+    /// Writes again what stood there last: the bucket has lost it.
+    pub async fn restore(&mut self) {
+        self.written = None;
+        if let Some(session) = self.known.clone() {
+            self.keep(&session).await;
+        }
     }
 
     /// Keeps the session, unless it stands there already. Another owner's word is left alone.
     pub async fn keep(&mut self, session: &Session) {
-        let now = (session.id.clone(), session.seq);
-        if self.written.as_ref() == Some(&now) {
+        if self.written.as_ref() == Some(session) {
             return;
         }
+        self.known = Some(session.clone());
         match self.write(session).await {
             Ok(revision) => {
                 self.revision = Some(revision);
-                self.written = Some(now);
+                self.written = Some(session.clone());
             }
             // The stream alone serves until the next try.
             Err(error) => tracing::warn!(key = self.key, "could not keep {}: {error}", self.key),
@@ -102,7 +121,9 @@ impl SessionKey {
         // Lost an ack, or somebody wrote: only an owner with a later epoch goes before us.
         let entry = self.bucket.get(&self.key).await?;
         self.revision = entry.as_ref().map(|entry| entry.revision);
-        let Some(entry) = entry else { return first };
+        let Some(entry) = entry else {
+            return self.bucket.create(&self.key, value).await;
+        };
         match wire::decode::<StoredSession>(&entry.value) {
             Ok(stored) if stored.epoch > self.epoch.0 => Err(KvError::Conflict),
             _ => self.bucket.update(&self.key, value, entry.revision).await,
@@ -127,6 +148,12 @@ impl ResumePoint {
     /// Where the shard's numbering goes on.
     pub fn track(self) -> Track {
         Track::new(self.session, self.hole_told).behind(self.unnumbered)
+    }
+
+    /// The session and the sequence up to which the stream holds the shard; `lost`: held it, and does not.
+    pub fn stored(&self, lost: bool) -> Option<(Arc<str>, u64)> {
+        let session = self.session.as_ref().filter(|_| lost || self.last > 0)?;
+        Some((session_name(&session.id).as_ref().into(), session.seq))
     }
 }
 
@@ -182,7 +209,8 @@ pub fn resume_point(
         seq,
     });
     ResumePoint {
-        hole_told: part == Part::Gap && behind,
+        // Behind the word that the stream was lost the numbers go on without a hole.
+        hole_told: part == Part::Gap && behind && !gap.is_some_and(Gap::is_of_stream),
         unnumbered: match part {
             Part::Unnumbered(count) if behind => count,
             _ => 0,
@@ -302,6 +330,10 @@ mod tests {
         // Events behind the hole were dropped on purpose: the next hole is another one.
         let point = resume_point(Some(stored("a", 12)), &last, Some(&hole), None);
         assert_eq!((point.session.unwrap().seq, point.hole_told), (12, false));
+        // Behind the loss of the stream the numbers have no hole: one that follows is told.
+        let of_stream = Gap::new(GapReason::StreamLost, "a", 7, 0);
+        let point = resume_point(Some(stored("a", 3)), &last, Some(&of_stream), None);
+        assert_eq!((point.session.unwrap().seq, point.hole_told), (7, false));
         for reason in GapReason::ALL.into_iter().filter(|r| !r.session_lives()) {
             let gap = Gap::new(reason, "a", 7, 0);
             let point = resume_point(Some(stored("a", 7)), &last, Some(&gap), None);

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     bot::{self, BotId},
-    broker::bucket::Bucket,
+    broker::{bucket::Bucket, watch::Heard},
     clock,
     config::{Assignment, Config},
     fleet::{Layout, ShardId},
@@ -32,7 +32,7 @@ use crate::{
     subject,
     supervise::{self, Failure},
     wire::{
-        status::GatewayStatus,
+        status::{GatewayStatus, Status},
         topology::{Halt, Halted, Topology},
     },
 };
@@ -78,14 +78,14 @@ impl Supervisor<'_> {
         let layout = self.topology.borrow().layout;
         let mut leases = self
             .leases
-            .watch_all(&format!("group.{}.*", layout.generation))
-            .await?;
+            .watch_all(&format!("group.{}.*", layout.generation));
         let mut work = Work {
             claims: Claims::default(),
             holders: Holders::new(self.config.lease.ttl.0),
             layout,
             broken: Broken::default(),
             drained: false,
+            sees: false,
         };
         let mut ended = Ok(());
         let mut moves = self.roster.moves();
@@ -119,10 +119,21 @@ impl Supervisor<'_> {
                 }
                 // Somebody released a group or leaves: whoever is short of one bids at once. Somebody
                 // took one: whoever has too many gives the next.
-                Some((key, entry)) = leases.next() => {
+                heard = leases.next() => {
                     let now = clock::now();
-                    let holder = entry.and_then(|entry| lease::holder(&entry.value));
-                    if work.holders.heard(&key, holder, now) && now >= settled {
+                    let changes = match heard {
+                        Heard::Opened { anew, made_ms, .. } => {
+                            let age = clock::unix_ms().saturating_sub(made_ms);
+                            work.holders.opened(anew, Duration::from_millis(age), now);
+                            false
+                        }
+                        Heard::Key(key, entry) => {
+                            let holder = entry.and_then(|entry| lease::holder(&entry.value));
+                            work.holders.heard(&key, holder, now)
+                        }
+                    };
+                    work.sees = leases.is_current();
+                    if changes && now >= settled {
                         self.look(&mut work);
                     }
                 }
@@ -139,6 +150,7 @@ impl Supervisor<'_> {
                     }
                 }
                 () = tokio::time::sleep_until(look_at) => {
+                    work.sees = leases.is_current();
                     self.look(&mut work);
                     look_at = clock::now() + LOOK_EVERY.mul_f64(rand::rng().random_range(0.7..1.0));
                 }
@@ -205,8 +217,10 @@ impl Supervisor<'_> {
         if work.drained {
             return;
         }
-        let gateways = self.gateways();
+        let processes = self.roster.processes();
+        let gateways = gateways(&processes);
         let me = self.board.process();
+        let now = clock::now();
         let view = View {
             layout: work.layout,
             me: &me,
@@ -215,12 +229,19 @@ impl Supervisor<'_> {
                 .iter()
                 .map(|(name, capacity)| (name.as_str(), *capacity))
                 .collect(),
-            holders: work.holders.now(clock::now()),
+            holders: work.holders.now(now),
+            reserved: work
+                .holders
+                .reserved(&processes, &me, work.layout.generation, now),
             mine: work.claims.mine(),
             leaving: work.claims.leaving(),
             ordinal: self.ordinal(),
         };
         let mut plan = assign::plan(&view);
+        // Who holds what is not known: nobody would be overtaken knowingly.
+        if !work.sees {
+            plan.wanted = 0;
+        }
         for group in plan.give_back {
             tracing::info!(%group, "hands group {group} over to a process that has fewer");
             work.claims.give_back(group);
@@ -249,17 +270,6 @@ impl Supervisor<'_> {
         let holds = work.claims.mine().len();
         let configured = self.config.gateway.max_groups.0;
         work.broken.capacity(configured, holds, clock::now())
-    }
-
-    fn gateways(&self) -> BTreeMap<String, u32> {
-        let there = self
-            .roster
-            .processes()
-            .into_iter()
-            .filter(|status| !status.draining);
-        there
-            .filter_map(|status| Some((status.process, status.gateway?.capacity)))
-            .collect()
     }
 
     /// The number at the end of the host name, where groups are assigned by it.
@@ -309,6 +319,13 @@ impl Supervisor<'_> {
     }
 }
 
+fn gateways(processes: &[Status]) -> BTreeMap<String, u32> {
+    let there = processes.iter().filter(|status| !status.draining);
+    let capacity =
+        |status: &Status| Some((status.process.clone(), status.gateway.as_ref()?.capacity));
+    there.filter_map(capacity).collect()
+}
+
 /// What this process knows and does.
 struct Work {
     claims: Claims,
@@ -317,4 +334,6 @@ struct Work {
     broken: Broken,
     /// An operator drained it: it bids no more.
     drained: bool,
+    /// What it heard of the leases is as they are.
+    sees: bool,
 }

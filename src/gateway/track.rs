@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::wire::event::GapReason;
+use crate::wire::{event::GapReason, session::StoredSession};
 
 /// What JSON carries exactly, in every language. A sequence beyond is none.
 pub const HIGHEST: u64 = (1 << 53) - 1;
@@ -45,6 +45,16 @@ pub struct Session {
     pub resume_url: String,
     /// The last sequence accepted: it is stored, waits to be, or was deliberately dropped.
     pub seq: u64,
+}
+
+impl From<StoredSession> for Session {
+    fn from(stored: StoredSession) -> Self {
+        Self {
+            id: stored.session,
+            resume_url: stored.resume_url,
+            seq: stored.seq,
+        }
+    }
 }
 
 /// What a dispatch means for the stream.

@@ -212,7 +212,9 @@ impl Run {
                 let epoch = state.held(clock::boottime()).map_or(0, |held| held.epoch.0);
                 let value = self.value(write, epoch);
                 let result = self.owner.bucket.update(&self.key, value, revision).await;
-                if let Err(error @ KvError::Unknown(_)) = &result {
+                if let Err(error) = &result
+                    && !matches!(error, KvError::Conflict)
+                {
                     if let Some(more) = self.failures.one_more(clock::now()) {
                         tracing::warn!(
                             lease = self.key,
@@ -221,7 +223,10 @@ impl Run {
                             self.key
                         );
                     }
-                    self.owner.broker.suspect().await;
+                    // A server that says so at once is not frozen; the look that follows tells the rest.
+                    if matches!(error, KvError::Unknown(_)) {
+                        self.owner.broker.suspect().await;
+                    }
                 }
                 state.wrote(outcome(&result), clock::boottime());
             }
@@ -235,6 +240,7 @@ impl Run {
                         },
                         _ => Found::Other,
                     },
+                    Err(KvError::Missing(_)) => Found::NoBucket,
                     Err(_) => {
                         self.owner.broker.suspect().await;
                         Found::NoAnswer
@@ -266,7 +272,7 @@ fn outcome(result: &Result<u64, KvError>) -> Outcome {
     match result {
         Ok(revision) => Outcome::Applied(*revision),
         Err(KvError::Conflict) => Outcome::Refused,
-        Err(KvError::Unknown(_)) => Outcome::Unknown,
+        Err(_) => Outcome::Unknown,
     }
 }
 

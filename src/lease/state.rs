@@ -26,6 +26,10 @@ enum Phase {
         revision: u64,
         next_renewal: Boottime,
     },
+    /// The lease is in hand and its key is gone: somebody deleted it, or the bucket was made anew.
+    Vanished {
+        next_bid: Boottime,
+    },
     Over,
 }
 
@@ -94,8 +98,10 @@ impl State {
         }
         match self.phase {
             Phase::Over => Step::End,
-            Phase::Free { next_bid } if now < next_bid => Step::Wait(next_bid),
-            Phase::Free { .. } => Step::Bid(self.write(now)),
+            Phase::Free { next_bid } | Phase::Vanished { next_bid } if now < next_bid => {
+                Step::Wait(next_bid)
+            }
+            Phase::Free { .. } | Phase::Vanished { .. } => Step::Bid(self.write(now)),
             Phase::Unsure { next_look } if now < next_look => Step::Wait(next_look),
             Phase::Unsure { .. } => Step::Look,
             Phase::Holding { next_renewal, .. } if now < next_renewal => Step::Wait(
@@ -128,7 +134,7 @@ impl State {
                 }
             }
             // A refusal can follow an earlier write of ours whose ack was lost: look.
-            (Outcome::Refused, Phase::Holding { .. }) => {
+            (Outcome::Refused, Phase::Holding { .. } | Phase::Vanished { .. }) => {
                 self.phase = Phase::Unsure { next_look: now };
             }
             (Outcome::Refused, _) => self.lose(now),
@@ -148,10 +154,13 @@ impl State {
                     *next_renewal = (*next_renewal).max(now.plus(BID_EVERY / 4));
                 }
             }
-            // Nothing there: a write of ours may still be under way, so that only time ends this.
+            // It did not end by age, or this lease would not be in hand. So it is taken again, by a write
+            // that another's key would refuse; a write of ours still under way is refused without its key.
             Found::Nothing if self.held.is_some() => {
-                self.phase = Phase::Unsure {
-                    next_look: now.plus(BID_EVERY / 4),
+                // At once, but not in a loop where writes are refused at once.
+                let last = self.sent.last().map(|(_, at)| at.plus(BID_EVERY / 4));
+                self.phase = Phase::Vanished {
+                    next_bid: last.map_or(now, |last| last.max(now)),
                 };
             }
             // Nor does a bid without an answer end: it may be applied yet, and nobody else would know
@@ -162,7 +171,10 @@ impl State {
                 };
             }
             Found::Other => self.lose(now),
-            Found::NoAnswer => {
+            // Whoever bids in a bucket that is not there would be first in one that is made anew, before
+            // those who hold: they are bid for again with open eyes.
+            Found::NoBucket if self.held.is_none() => self.lose(now),
+            Found::NoAnswer | Found::NoBucket => {
                 self.phase = Phase::Unsure {
                     next_look: now.plus(BID_EVERY / 4),
                 };
@@ -254,6 +266,8 @@ pub enum Found {
     Other,
     /// No key.
     Nothing,
+    /// Not even a bucket.
+    NoBucket,
     /// No answer from NATS.
     NoAnswer,
 }

@@ -1,7 +1,7 @@
 //! The fleet at a glance, from everyone's last word and what the fleet shares. Pure: the page, the
 //! API and the command line show the same figures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -33,6 +33,9 @@ pub struct Overview {
     pub groups: Groups,
     /// Who leads.
     pub leader: Option<Leader>,
+    /// Streams and buckets that a process does not find in NATS.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub missing: BTreeSet<String>,
     /// Every process's last word, by name.
     pub processes: Vec<Status>,
     /// Where each shard is; the processes' words hold it too.
@@ -116,7 +119,7 @@ impl Overview {
             |l| l.shards,
         );
         let gateways = || processes.iter().filter_map(|p| p.gateway.as_ref());
-        let held: std::collections::BTreeSet<_> = gateways()
+        let held: BTreeSet<_> = gateways()
             .flat_map(|gateway| &gateway.groups)
             .filter(|group| layout.is_none_or(|l| l.generation == group.generation))
             .map(|group| group.group)
@@ -134,6 +137,7 @@ impl Overview {
             },
             topology: shared.topology,
             leader,
+            missing: processes.iter().flat_map(|p| p.missing.clone()).collect(),
             processes,
             cells,
         }

@@ -1,7 +1,7 @@
 //! Pure: what happened lately, and how many events a second, from one look at the fleet after another.
 //! Each process keeps its own since it started: for people, not for records.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::roster::overview::Overview;
 
@@ -37,6 +37,8 @@ struct Known {
     at_ms: u64,
     leader: Option<String>,
     halted: bool,
+    /// Streams that NATS does not have.
+    missing: BTreeSet<String>,
     /// Draining or not, by process.
     processes: BTreeMap<String, bool>,
     /// The last holder of each group.
@@ -102,6 +104,7 @@ impl Known {
             at_ms: fleet.at_ms,
             leader: fleet.leader.as_ref().map(|leader| leader.process.clone()),
             halted: fleet.halt.is_some(),
+            missing: fleet.missing.clone(),
             ..Self::default()
         };
         for process in &fleet.processes {
@@ -153,6 +156,12 @@ impl Known {
         }
         if let Some(leader) = now.leader.as_ref().filter(|_| now.leader != self.leader) {
             told.push(("leader", format!("{leader} leads")));
+        }
+        for stream in now.missing.difference(&self.missing) {
+            told.push(("gone", format!("NATS has no stream {stream}")));
+        }
+        for stream in self.missing.difference(&now.missing) {
+            told.push(("came", format!("the stream {stream} is there again")));
         }
         match (self.halted, now.halted) {
             (false, true) => told.push(("gone", "the fleet is halted".to_owned())),

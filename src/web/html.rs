@@ -59,6 +59,13 @@ fn alerts(fleet: &Overview, connected: bool) -> String {
             "NATS is away: what stands here is what was last heard.",
         );
     }
+    for stream in &fleet.missing {
+        let told = format!(
+            "NATS has no stream {stream}: it was deleted, or the server lost its store. The log says what \
+             becomes of it."
+        );
+        alert(&mut text, &told);
+    }
     if let Some(halt) = &fleet.halt {
         let told = format!(
             "The fleet is halted: Discord closed shard {} of {} with {}: {}",

@@ -51,17 +51,20 @@ pub enum GapReason {
     BeforeReady,
     /// The fleet was cut anew; what lies around the cut may stand twice.
     Reshard,
+    /// The stream was deleted, emptied or made anew: what it held up to here is gone, and the session goes on.
+    StreamLost,
 }
 
 impl GapReason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SessionInvalidated,
         Self::ResumeFailed,
         Self::Hole,
         Self::Oversize,
         Self::BeforeReady,
         Self::Reshard,
+        Self::StreamLost,
     ];
 
     /// The label of metrics, the same word as on the wire.
@@ -73,12 +76,13 @@ impl GapReason {
             Self::Oversize => "oversize",
             Self::BeforeReady => "before_ready",
             Self::Reshard => "reshard",
+            Self::StreamLost => "stream_lost",
         }
     }
 
     /// True where the session goes on behind the gap.
     pub fn session_lives(self) -> bool {
-        matches!(self, Self::Hole | Self::Oversize)
+        matches!(self, Self::Hole | Self::Oversize | Self::StreamLost)
     }
 }
 
@@ -101,6 +105,11 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// True for the word that the stream itself has lost what it held.
+    pub fn is_of_stream(&self) -> bool {
+        self.reason == GapReason::StreamLost
+    }
+
     /// A gap of this release's version.
     pub fn new(reason: GapReason, session: &str, last_seq: u64, at_ms: u64) -> Self {
         Self {

@@ -19,6 +19,9 @@ pub struct Status {
     pub at_ms: u64,
     /// True while it hands over what it holds.
     pub draining: bool,
+    /// Streams and buckets that it does not find in NATS.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub missing: Vec<String>,
     /// Where it serves its page, if it does; for people on the same machine.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<String>,

@@ -17,7 +17,7 @@ use axum::{
 use futures_util::StreamExt;
 use serde_json::json;
 use shardfleet::{
-    broker::{Broker, provision, server},
+    broker::{Broker, provision, server, start::Start},
     clock::{self, Boottime},
     config::Config,
     coordinator,
@@ -139,7 +139,8 @@ impl World {
             .unwrap();
         let board = Board::new(&name);
         let shutdown = CancellationToken::new();
-        let run = coordinator::run(config, broker, None, board.clone(), shutdown.clone());
+        let start = Start::new(Duration::from_secs(60));
+        let run = coordinator::run(config, broker, None, board.clone(), start, shutdown.clone());
         let task = tokio::spawn(run);
         Coordinator {
             board,

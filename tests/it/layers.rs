@@ -47,6 +47,7 @@ const PURE: &[&str] = &[
     "wire/",
     "subject.rs",
     "backoff.rs",
+    "broker/loss.rs",
     "audit.rs",
     "audit/",
     "cli/check/migration.rs",

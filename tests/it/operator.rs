@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// Runs the real binary against the fleet.
-fn run(fleet: &Fleet, arguments: &[&str]) -> (i32, String) {
+pub(super) fn run(fleet: &Fleet, arguments: &[&str]) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = output(
         command(&folder)

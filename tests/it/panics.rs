@@ -130,7 +130,13 @@ async fn one_of_two_lanes_that_panics_ends_the_gateway() {
 async fn a_task_of_the_gateway_that_panics_ends_it() {
     end_the_gateway(
         plan(),
-        &["supervisor", "topology", "drain-orders", "commands"],
+        &[
+            "supervisor",
+            "topology",
+            "streams",
+            "drain-orders",
+            "commands",
+        ],
     )
     .await;
 }
@@ -146,6 +152,8 @@ async fn a_task_of_the_process_that_panics_ends_it() {
         "drain",
         "signals",
         "nats-leave",
+        "buckets",
+        "watch",
         "process",
     ];
     end_the_gateway(plan(), &tasks).await;
@@ -164,6 +172,7 @@ async fn a_task_of_the_leader_that_panics_makes_way_for_another() {
         "ledger-watch",
         "halt-watch",
         "topology-watch",
+        "state-losses",
         "answers",
         "gateway-queue",
     ];

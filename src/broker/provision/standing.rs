@@ -1,7 +1,9 @@
 //! How what is in NATS differs from what this configuration wants, said so that it can be mended.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use async_nats::jetstream::{kv, stream::Config};
+
+use crate::broker::start::Final;
 
 /// How one bucket or stream stands to the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,11 +61,11 @@ impl Standing {
         match self {
             Self::AsWanted { .. } => Ok(()),
             Self::Missing { name } => bail!("the {kind} {name} is gone: somebody deleted it"),
-            Self::Fields { name, fields } => bail!(
+            Self::Fields { name, fields } => Err(anyhow!(Final(format!(
                 "the {kind} {name} is there and differs: {}. Change the configuration to what is \
                  there, or the {kind} itself (`nats stream edit`); it is not changed silently",
                 fields.join("; ")
-            ),
+            )))),
         }
     }
 

@@ -81,7 +81,8 @@ pub(super) async fn reach(config: &Config, report: &mut Report) -> Result<Option
 
 async fn stored(config: &Config, seen: Seen, broker: &Broker, report: &mut Report) -> Result<()> {
     let buckets = provision::bucket_standings(broker, &config.stream, &config.lease).await;
-    compare("buckets", buckets, report)?;
+    let create = config.stream.create;
+    compare("buckets", buckets, create, report)?;
     // Where the bucket is missing, so is the topology.
     let shared = roster::shared(broker).await.unwrap_or_default();
     if let Some(topology) = &shared.topology {
@@ -114,7 +115,7 @@ async fn stored(config: &Config, seen: Seen, broker: &Broker, report: &mut Repor
         return report.tell(&Finding::odd("streams", told, hint));
     };
     let streams = provision::stream_standings(broker, &config.stream, &layout).await;
-    compare("streams", streams, report)?;
+    compare("streams", streams, create, report)?;
     for finding in sizes::stream(config, &layout, taken(config, broker).await) {
         report.tell(&finding)?;
     }
@@ -141,7 +142,12 @@ async fn taken(config: &Config, broker: &Broker) -> Taken {
     taken
 }
 
-fn compare(about: &'static str, found: Result<Vec<Standing>>, report: &mut Report) -> Result<()> {
+fn compare(
+    about: &'static str,
+    found: Result<Vec<Standing>>,
+    create: bool,
+    report: &mut Report,
+) -> Result<()> {
     let found = match found {
         Ok(found) => found,
         Err(error) => {
@@ -153,6 +159,12 @@ fn compare(about: &'static str, found: Result<Vec<Standing>>, report: &mut Repor
         report.tell(&match standing {
             Standing::AsWanted { name } => {
                 Finding::fine(about, format!("{name} is as this configuration wants it"))
+            }
+            Standing::Missing { name } if !create => {
+                let told = format!("{name} is not there, and stream.create is false");
+                let hint =
+                    "make it by hand as docs/OPERATIONS.md says, or set stream.create = true";
+                Finding::wrong(about, told, hint)
             }
             Standing::Missing { name } => {
                 let told = format!("{name} is not there yet: the first process creates it");

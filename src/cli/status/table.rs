@@ -17,6 +17,13 @@ pub(super) fn table(overview: &Overview) -> String {
             halt.shard, halt.process, halt.code, halt.reason
         );
     }
+    for stream in &overview.missing {
+        let stream = printable(stream);
+        _ = writeln!(
+            text,
+            "MISSING  NATS has no stream {stream}: the log of a process says what becomes of it"
+        );
+    }
     let states: Vec<_> = overview
         .shards
         .by_state

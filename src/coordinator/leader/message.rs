@@ -28,6 +28,8 @@ pub enum Input<H> {
     NoLimits(Option<Duration>),
     /// How many shards the fleet has.
     Shards(u32),
+    /// The bucket of the ledger has lost what was in it: made anew, emptied, or replaced by an older copy.
+    Lost,
     /// Whether the fleet is halted.
     Halted(bool),
     /// Lead no longer: settle the ledger for the next one.

@@ -36,6 +36,7 @@ impl<H: Clone> Leader<H> {
         self.held = before.held;
         self.drained = before.drained;
         self.sighted = before.sighted;
+        self.lost = before.lost;
         self.writes = before.writes;
         self.shards = before.shards;
         self.halted = before.halted;
@@ -50,6 +51,15 @@ impl<H: Clone> Leader<H> {
             .is_none_or(|(known, _)| *known != sighting)
         {
             self.sighted = Some((sighting, now));
+        }
+    }
+
+    /// Whatever stands there now is not what stood there last: who leads writes what it knows, and whoever
+    /// follows counts every bucket as used just now.
+    pub(super) fn on_lost(&mut self, now: Boottime) {
+        self.lost = Some(now);
+        if self.stage == Stage::Leading {
+            self.stale = true;
         }
     }
 
@@ -77,7 +87,14 @@ impl<H: Clone> Leader<H> {
         now: Boottime,
         out: &mut Vec<Effect<H>>,
     ) {
-        if let Some((ledger, revision)) = found {
+        // An older copy of what this leader wrote itself knows less than it does.
+        let older = found
+            .as_ref()
+            .filter(|(ledger, _)| ledger.writes < self.ledger.writes);
+        if let Some((_, revision)) = older {
+            self.revision = Some(*revision);
+            self.buckets.just_used(now);
+        } else if let Some((ledger, revision)) = found {
             self.on_sighted(
                 Sighting {
                     revision,
@@ -100,6 +117,9 @@ impl<H: Clone> Leader<H> {
                 ..Ledger::default()
             };
             self.revision = None;
+        }
+        if let Some(lost) = self.lost {
+            self.buckets.just_used(lost);
         }
         self.stage = Stage::Opening;
         self.write(Vec::new(), now, out);

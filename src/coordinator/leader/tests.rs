@@ -521,3 +521,74 @@ fn a_malformed_ledger_stops_the_leader_rather_than_being_overwritten() {
     let effects = desk.ask(0, 1);
     assert_eq!(wait(&effects), WaitReason::Ledger);
 }
+
+/// Nobody has to ask for it: a leader without work writes what it knows, and every bucket counts as used.
+#[test]
+fn a_ledger_that_was_lost_is_written_again_at_once() {
+    let mut desk = Desk::leading();
+    let effects = desk.ask(0, 1);
+    desk.serve(effects);
+    desk.pass(60_000);
+    let known = desk.stored.take().unwrap().0;
+    let effects = desk.apply(Input::Lost);
+    let out = desk.serve(effects);
+    assert_eq!(out, [Effect::Announce]);
+    let written = desk.stored.clone().unwrap().0;
+    assert_eq!((written.epoch, written.remaining), (5, known.remaining));
+    let effects = desk.ask(1, 1);
+    assert!(granted(&desk.serve(effects)).is_empty());
+    desk.pass(7_200);
+    let effects = desk.ask(1, 2);
+    assert!(granted(&desk.serve(effects)).is_empty());
+    assert_eq!(granted(&desk.pass(51)), [1]);
+}
+
+/// An old copy of it knows of fewer grants than its leader, which writes over it.
+#[test]
+fn an_older_copy_of_the_ledger_gives_way_to_what_its_leader_knows() {
+    let mut desk = Desk::leading();
+    let copy = desk.stored.clone();
+    for shard in 0..16 {
+        let effects = desk.ask(shard, 1);
+        desk.serve(effects);
+    }
+    let known = desk.stored.clone().unwrap().0;
+    desk.stored = copy;
+    // Discord does not answer just now: its word is not what this rests on.
+    desk.pass(1_000);
+    let effects = desk.apply(Input::Lost);
+    desk.serve(effects);
+    let written = desk.stored.clone().unwrap().0;
+    assert_eq!(
+        (written.remaining, written.granted),
+        (known.remaining, known.granted)
+    );
+    assert!(written.writes > known.writes);
+    let effects = desk.ask(16, 2);
+    assert!(granted(&desk.serve(effects)).is_empty());
+}
+
+/// Whoever takes over an older copy does not believe what it says of the buckets.
+#[test]
+fn a_follower_that_heard_of_the_loss_counts_every_bucket_from_then_on() {
+    let mut first = Desk::leading();
+    let mut copy = first.stored.clone();
+    copy.as_mut().unwrap().0.uses.clear();
+    let effects = first.ask(0, 1);
+    first.serve(effects);
+    let mut second = Desk {
+        stored: copy,
+        revisions: first.revisions,
+        ..Desk::follower()
+    };
+    second.now = first.now;
+    second.apply(Input::Shards(64));
+    second.apply(Input::Halted(false));
+    second.apply(Input::Lost);
+    second.pass(1_000);
+    second.win(6);
+    second.pass(6_200);
+    let effects = second.ask(16, 1);
+    assert!(granted(&second.serve(effects)).is_empty());
+    assert_eq!(granted(&second.pass(51)), [16]);
+}

@@ -31,13 +31,13 @@ impl BatchKey {
     ) -> Result<(Self, String)> {
         let key = subject::ingest(generation, group);
         let entry = bucket.get(&key).await?;
-        let stored = match &entry {
+        let (stored, before) = match &entry {
             Some(entry) => {
-                wire::decode::<StoredBatch>(&entry.value)
-                    .with_context(|| format!("cannot read the key {key}"))?
-                    .batch
+                let stored = wire::decode::<StoredBatch>(&entry.value);
+                let stored = stored.with_context(|| format!("cannot read the key {key}"))?;
+                (stored.batch, stored.epoch)
             }
-            None => String::new(),
+            None => (String::new(), 0),
         };
         let revision = entry.map(|entry| entry.revision);
         Ok((
@@ -45,7 +45,7 @@ impl BatchKey {
                 bucket,
                 key,
                 revision,
-                epoch,
+                epoch: epoch.above(before),
             },
             stored,
         ))
@@ -56,21 +56,11 @@ impl BatchKey {
     /// # Errors
     /// Where NATS does not answer, or a later owner has named one.
     pub async fn write(&mut self, id: &str) -> Result<()> {
-        let batch = StoredBatch {
-            v: VERSION,
-            batch: id.to_owned(),
-            epoch: self.epoch.0,
-        };
-        let value = wire::encode(&batch);
-        match self.bucket.write(&self.key, value, self.revision).await {
-            Ok(revision) => {
-                self.revision = Some(revision);
-                return Ok(());
-            }
-            Err(KvError::Unknown(error)) => return Err(error),
-            Err(KvError::Conflict) => {}
+        if self.try_write(id).await? {
+            return Ok(());
         }
-        // An earlier write of ours was made, its answer lost; or the last owner's came late.
+        // An earlier write of ours was made, its answer lost; or the last owner's came late; or the bucket
+        // was made anew.
         let found = self.bucket.get(&self.key).await?;
         if let Some(entry) = &found {
             let stored = wire::decode::<StoredBatch>(&entry.value);
@@ -80,6 +70,27 @@ impl BatchKey {
             }
         }
         self.revision = found.map(|entry| entry.revision);
+        if self.try_write(id).await? {
+            return Ok(());
+        }
         bail!("the key {} had moved on", self.key)
+    }
+
+    /// False where the key is not as it was read.
+    async fn try_write(&mut self, id: &str) -> Result<bool> {
+        let batch = StoredBatch {
+            v: VERSION,
+            batch: id.to_owned(),
+            epoch: self.epoch.0,
+        };
+        let value = wire::encode(&batch);
+        match self.bucket.write(&self.key, value, self.revision).await {
+            Ok(revision) => {
+                self.revision = Some(revision);
+                Ok(true)
+            }
+            Err(KvError::Conflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }

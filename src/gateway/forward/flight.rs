@@ -40,6 +40,8 @@ pub enum Last {
     Message(u64, String),
     /// None, or none any more.
     Nothing,
+    /// None, and the stream is not the one that it was.
+    Lost,
     /// The leader did not answer.
     Unknown,
 }
@@ -64,6 +66,8 @@ pub enum Step {
     Usurped,
     /// What was acknowledged is not there any more: what is left must be resumed from.
     Lost,
+    /// The stream was made anew, and holds nothing of the shard: it goes on there, behind the word of that.
+    Anew,
 }
 
 /// The state of one shard's publishing.
@@ -168,6 +172,10 @@ impl Flight {
                 self.saw_another(*sequence, id, now);
             }
             Last::Nothing => self.expect(0, now),
+            Last::Lost => {
+                self.stored(0);
+                return Step::Anew;
+            }
             Last::Unknown => {
                 let until = now + self.pause();
                 self.phase = Phase::Unsure { from: until };
@@ -202,6 +210,11 @@ impl Flight {
     /// True if nothing is under way, and it is known what stands before the next message.
     pub fn is_settled(&self) -> bool {
         self.phase == Phase::Idle && self.rode.is_none()
+    }
+
+    /// True if something of the shard is known to have been stored.
+    pub fn expects(&self) -> bool {
+        self.last > 0 || self.rode.is_some()
     }
 
     /// Times that the message under way was sent again.

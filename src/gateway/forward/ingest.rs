@@ -220,6 +220,14 @@ impl Ingest {
         }
     }
 
+    /// The stream, or the name of the batch, was lost.
+    pub fn lost(&mut self, now: Instant) {
+        if self.phase == Phase::Prepared {
+            self.phase = Phase::Closed { until: now };
+        }
+        self.broke(now);
+    }
+
     fn is_under_way(&self) -> bool {
         matches!(self.phase, Phase::Opening | Phase::Open | Phase::Ending)
     }

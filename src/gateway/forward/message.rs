@@ -80,6 +80,11 @@ impl Message {
         }
     }
 
+    /// True for the word that the stream was lost.
+    pub fn is_of_stream(&self) -> bool {
+        matches!(&self.body, Body::Gap(gap) if gap.is_of_stream())
+    }
+
     /// True for the READY that begins a session.
     pub fn is_ready(&self) -> bool {
         matches!(&self.body, Body::Event { kind, .. } if &*kind.name == "READY")
@@ -96,6 +101,11 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// Session and sequence; of a gap the last one before the loss.
+    pub fn place(&self) -> (Arc<str>, u64) {
+        (Arc::clone(&self.session), self.seq)
+    }
+
     /// Its sequence, if it is of the session of this name; of a gap the last one before the loss.
     pub fn seq_in(&self, session: &str) -> Option<u64> {
         (*self.session == *session).then_some(self.seq)

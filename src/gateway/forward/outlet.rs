@@ -33,6 +33,8 @@ pub struct Outlet {
     pub form: Form,
     stream: Stream<()>,
     filter: Arc<str>,
+    /// When the stream was made, in nanoseconds since the Unix epoch, by the server's clock.
+    pub made: i128,
     /// What the lane's streams refuse.
     pub refusals: Seldom,
     /// Answers to publishes; the last token of their subject is the attempt.
@@ -58,9 +60,35 @@ impl Outlet {
             form: Form { broker, shard },
             stream,
             filter,
+            made: 0,
             refusals,
             answers,
         })
+    }
+
+    /// When the stream that is there now was made.
+    ///
+    /// # Errors
+    /// Where there is none, or its leader does not answer.
+    pub async fn made_now(&self) -> Result<i128> {
+        let info = self.stream.get_info().await?;
+        Ok(info.created.unix_timestamp_nanos())
+    }
+
+    /// The shard's last stored message, where some is known to have been: if there is none, whether the
+    /// stream is still the one that had it.
+    pub async fn last_or_loss(&mut self) -> Last {
+        match self.last().await {
+            Last::Nothing => match self.made_now().await {
+                Ok(made) if made == self.made => Last::Nothing,
+                Ok(made) => {
+                    self.made = made;
+                    Last::Lost
+                }
+                Err(_) => Last::Unknown,
+            },
+            found => found,
+        }
     }
 
     /// The shard's last stored message, from the stream's leader.

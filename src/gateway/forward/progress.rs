@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use tokio::sync::Notify;
@@ -16,6 +16,8 @@ pub struct Progress {
     last: Mutex<Option<Tag>>,
     /// Messages handed over that are not on their way to the stream.
     waiting: AtomicU64,
+    /// Times that the stream was found to have lost what it held of the shard.
+    lost: AtomicU32,
     /// The shard waits until fewer than this wait; 0: for nothing.
     fewer: AtomicU64,
     room: Notify,
@@ -33,6 +35,16 @@ impl Progress {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Times that the stream was found to have lost what it held of the shard.
+    pub fn lost(&self) -> u32 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// The stream has lost it once more.
+    pub(super) fn loses(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Messages that wait for their way to the stream.
@@ -70,6 +82,11 @@ impl Progress {
     /// A message is in the stream.
     pub(super) fn one_more(&self, tag: Tag) {
         self.stored.fetch_add(1, Ordering::Relaxed);
+        self.last_is(tag);
+    }
+
+    /// The word of the publisher itself that the stream was lost is in the stream: nobody waits for it.
+    pub(super) fn last_is(&self, tag: Tag) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag);
     }
 }

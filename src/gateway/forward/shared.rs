@@ -96,7 +96,11 @@ impl Told {
     /// A message is in the stream.
     pub(super) fn stored(&self, message: Message, budget: &Budget, meters: &Meters, now: Instant) {
         budget.remove(message.body.size());
-        self.progress.one_more(message.tag());
+        if message.is_of_stream() {
+            self.progress.last_is(message.tag());
+        } else {
+            self.progress.one_more(message.tag());
+        }
         meters.stored(&message, now);
         if message.is_ready() {
             // The owner of the session's key may be gone already; then the stream alone tells.

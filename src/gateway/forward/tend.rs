@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use async_nats::{Client, Subject, Subscriber, jetstream::stream::Config};
+use async_nats::{Client, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     alarm::Alarm,
-    broker::{Broker, bucket::Bucket},
+    broker::{Broker, bucket::Bucket, losses::Hearing},
     clock,
     fleet::{Epoch, GroupId, Layout},
     gateway::{
@@ -51,6 +51,8 @@ pub struct Tender {
     pub meters: Meters,
     /// What the lane's streams refuse.
     pub refusals: Seldom,
+    /// Of the stream, and of the bucket that names the batch.
+    losses: [Hearing; 2],
 }
 
 /// A group whose batches are tended.
@@ -67,14 +69,15 @@ pub struct Ground {
     pub epoch: Epoch,
 }
 
-/// True for a stream that takes fast-ingest batches: server 2.14.
-pub async fn takes_batches(broker: &Broker, stream: &str) -> Result<bool> {
+/// Whether a stream takes fast-ingest batches (server 2.14), and when it was made.
+///
+/// # Errors
+/// Where it is not there, or NATS does not answer.
+pub async fn look(broker: &Broker, stream: &str) -> Result<(bool, i128)> {
     let stream = broker.jetstream.get_stream(stream).await?;
-    let Config {
-        allow_batch_publish,
-        ..
-    } = stream.cached_info().config;
-    Ok(allow_batch_publish)
+    let info = stream.cached_info();
+    let takes_batches = info.config.allow_batch_publish;
+    Ok((takes_batches, info.created.unix_timestamp_nanos()))
 }
 
 impl Tender {
@@ -87,6 +90,7 @@ impl Tender {
         held: watch::Receiver<Option<Held>>,
         budget: Budget,
         refusals: Seldom,
+        losses: [Hearing; 2],
     ) -> Result<Self> {
         let Ground {
             broker,
@@ -119,6 +123,7 @@ impl Tender {
             budget,
             meters: Meters::default(),
             refusals,
+            losses,
         };
         if !last.is_empty() {
             tender.close(&replies).await?;
@@ -150,6 +155,7 @@ impl Tender {
         let batch = self.batch.clone();
         let mut alarm = Alarm::new(clock::now());
         loop {
+            self.see_losses();
             self.send().await;
             let wakes = match self.step() {
                 Step::Prepare => {
@@ -179,8 +185,17 @@ impl Tender {
                 () = batch.kicked() => {}
                 // One looks for all: a watch of its own would cost every shard more at each event.
                 Ok(()) = self.held.changed() => batch.tell(),
+                () = self.losses[0].changed() => {}
                 () = alarm.ring(), if wakes => {}
             }
+        }
+    }
+
+    /// A batch in a stream that was lost, or whose name was, is given up: its shards look where they are.
+    fn see_losses(&mut self) {
+        let [stream, state] = &mut self.losses;
+        if stream.news().is_some() | state.news().is_some() {
+            self.batch.lock().ingest.lost(clock::now());
         }
     }
 

@@ -6,12 +6,14 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
+    broker::losses::Hearing,
     fleet::ShardId,
     gateway::{
         command::Asks,
         forward::{self, Publisher},
         gauge::{Gauge, Gauges},
         keep,
+        remembered::Remembered,
         session::{self, SessionKey},
         shard::{self, Shard},
         track::Session,
@@ -28,6 +30,8 @@ pub(super) struct Open {
     pub(super) key: SessionKey,
     pub(super) readies: mpsc::UnboundedReceiver<Box<forward::Message>>,
     pub(super) moved: mpsc::UnboundedReceiver<Session>,
+    /// Of the bucket of state.
+    pub(super) losses: Hearing,
     pub(super) shown: Shown,
 }
 
@@ -42,11 +46,16 @@ impl Open {
     /// Where the publisher or the keeper panicked: the shard is closed then.
     pub(super) fn run(self) -> impl Future<Output = Result<shard::End, Failure>> {
         let on_status = self.shown;
+        on_status
+            .remembered
+            .forget(on_status.generation, on_status.id);
         let stop = &self.shard.stop;
         let publishing = Box::new(self.publisher).run(self.point.last);
         let publisher = spawn(PUBLISHER, stop, publishing);
-        let keeper = spawn(KEEPER, stop, keep::keep(self.key, self.readies, self.moved));
+        let keeping = keep::keep(self.key, self.readies, self.moved, self.losses);
+        let keeper = spawn(KEEPER, stop, keeping);
         let points = self.shard.points.clone();
+        let began = self.point.session.clone();
         let track = self.point.track();
         let shard = Box::pin(self.shard.run(self.asks, track));
         async move {
@@ -57,6 +66,12 @@ impl Open {
             let outcome = publisher.await;
             // The keeper hears of READYs from a batch that a broken publisher has not left: not waited for.
             let outcome = outcome.map_err(|error| Failure::of(PUBLISHER, &Err::<(), _>(error)))?;
+            if end == shard::End::LeaseLost {
+                let (place, progress) = ((shown.generation, shown.id), &shown.gauge.progress);
+                let (left, began) = (last.clone(), began.as_ref());
+                let remembered = &shown.remembered;
+                remembered.keep(place, left, began, progress, shown.made);
+            }
             if let (shard::End::Stopped, forward::End::Flushed, Some(session)) =
                 (end, outcome, last)
             {
@@ -99,6 +114,10 @@ fn spawn<T: Send + 'static>(
 /// Takes the shard off the status when it ends, however it ends.
 pub(super) struct Shown {
     pub(super) gauges: Gauges,
+    pub(super) remembered: Remembered,
+    pub(super) generation: u64,
+    /// When its stream was made, as it began.
+    pub(super) made: i128,
     pub(super) id: ShardId,
     pub(super) gauge: Arc<Gauge>,
 }

@@ -4,11 +4,18 @@ use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
 use super::{End, Stay, pause};
-use crate::gateway::forward::tend::{self, Ground, Tender};
+use crate::{
+    broker::bucket::stream_of,
+    gateway::forward::tend::{self, Ground, Tender},
+};
 
 impl Stay {
-    /// Who tends the group's batches, once the last owner's is closed; none where the stream takes none.
-    pub(super) async fn tender(&self, stop: &CancellationToken) -> Result<Option<Tender>, End> {
+    /// Who tends the group's batches, once the last owner's is closed; none where the stream takes none. And
+    /// when the stream was made.
+    pub(super) async fn tender(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<(Option<Tender>, i128), End> {
         let mut pause = pause();
         loop {
             match self.open_tender().await {
@@ -22,16 +29,17 @@ impl Stay {
         }
     }
 
-    async fn open_tender(&self) -> Result<Option<Tender>> {
+    async fn open_tender(&self) -> Result<(Option<Tender>, i128)> {
         let (tools, stream) = (&self.tools, self.stream());
-        if !tend::takes_batches(&tools.broker, &stream).await? {
+        let (takes_batches, made) = tend::look(&tools.broker, &stream).await?;
+        if !takes_batches {
             let group = self.group;
             tracing::info!(
                 %group,
                 "the stream {stream} takes no batches, so that each message of group {group} waits for its ack: \
                  it needs nats-server 2.14 and allow_batched"
             );
-            return Ok(None);
+            return Ok((None, made));
         }
         let ground = Ground {
             broker: tools.broker.clone(),
@@ -41,7 +49,10 @@ impl Stay {
             epoch: self.epoch,
         };
         let (held, budget) = (self.held.clone(), self.shared.budget.clone());
-        let tender = Tender::open(&ground, held, budget, tools.refusals.clone());
-        tender.await.map(Some)
+        let losses = &self.shared.losses;
+        let state = stream_of(&tools.broker.names.state_bucket());
+        let losses = [losses.of(&stream), losses.of(&state)];
+        let tender = Tender::open(&ground, held, budget, tools.refusals.clone(), losses);
+        Ok((Some(tender.await?), made))
     }
 }

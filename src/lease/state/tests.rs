@@ -112,14 +112,79 @@ fn a_holder_that_slept_past_its_end_has_lost_whatever_arrives() {
     assert_eq!(state.held(at(100)), None);
 }
 
+/// A holder whose renewal found no key.
+fn vanished() -> State {
+    let mut state = holder();
+    state.step(at(2));
+    state.wrote(Outcome::Refused, at(3));
+    assert_eq!(state.step(at(3)), Step::Look);
+    state.saw(Found::Nothing, at(3));
+    state
+}
+
 #[test]
-fn a_key_that_vanished_is_not_taken_again_while_held() {
+fn a_key_that_vanished_is_taken_again_while_held_under_the_same_epoch() {
+    let mut state = vanished();
+    assert_eq!(state.step(at(3)), Step::Bid(3));
+    state.wrote(Outcome::Applied(2), at(4));
+    let held = Held {
+        epoch: Epoch(7),
+        until: at(15),
+    };
+    assert_eq!((state.held(at(4)), state.revision()), (Some(held), Some(2)));
+}
+
+#[test]
+fn whoever_finds_another_s_key_in_its_place_loses_at_once() {
+    let mut state = vanished();
+    assert_eq!(state.step(at(3)), Step::Bid(3));
+    state.wrote(Outcome::Refused, at(3));
+    assert_eq!(state.step(at(3)), Step::Look);
+    state.saw(Found::Other, at(3));
+    assert_eq!((state.held(at(3)), state.step(at(3))), (None, Step::End));
+}
+
+#[test]
+fn an_unanswered_taking_again_is_read_back_and_does_not_spin() {
+    let mut state = vanished();
+    assert_eq!(state.step(at(3)), Step::Bid(3));
+    state.wrote(Outcome::Unknown, at(3));
+    state.saw(Found::Nothing, at(3));
+    let Step::Wait(until) = state.step(at(3)) else {
+        panic!("it spins");
+    };
+    assert_eq!(state.step(until), Step::Bid(4));
+    state.wrote(Outcome::Refused, until);
+    state.saw(ours(2, 3), until);
+    assert_eq!(state.held(until).map(|held| held.until), Some(at(15)));
+}
+
+/// A key is not taken again by whoever slept past the end of its lease.
+#[test]
+fn a_vanished_key_is_lost_with_the_lease() {
     let mut state = holder();
     state.step(at(2));
     state.wrote(Outcome::Unknown, at(4));
-    state.saw(Found::Nothing, at(4));
-    assert!(state.held(at(4)).is_some());
-    assert!(matches!(state.step(at(12)), Step::End));
+    state.saw(Found::NoBucket, at(4));
+    assert!(state.held(at(11)).is_some(), "it lasts to its end");
+    assert_eq!(state.step(at(12)), Step::End);
+    let mut state = vanished();
+    assert_eq!(state.step(at(12)), Step::End);
+}
+
+#[test]
+fn nobody_bids_in_a_bucket_that_is_not_there() {
+    let mut state = State::new(TTL, false, at(0));
+    state.step(at(0));
+    state.wrote(Outcome::Unknown, at(0));
+    assert_eq!(state.step(at(0)), Step::Look);
+    state.saw(Found::NoBucket, at(0));
+    assert_eq!(state.step(at(0)), Step::End);
+    let mut state = State::new(TTL, true, at(0));
+    state.step(at(0));
+    state.wrote(Outcome::Unknown, at(0));
+    state.saw(Found::NoBucket, at(0));
+    assert_eq!(state.step(at(0)), Step::Wait(at(1)));
 }
 
 /// A bidder whose first bid was sent at 0 and is unanswered; it finds nothing.

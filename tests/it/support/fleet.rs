@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod discord;
 pub(crate) mod folder;
 pub(crate) mod judge;
+mod lost;
 pub(crate) mod member;
 pub(crate) mod pace;
 pub(crate) mod plan;

@@ -105,7 +105,11 @@ pub(crate) async fn begin(broker: &Broker, held: watch::Receiver<Option<Held>>) 
         epoch: Epoch(1),
     };
     let budget = Budget::new(64 << 20);
-    let tender = Tender::open(&ground, held, budget.clone(), Seldom::default());
+    let losses = [
+        broker.losses.of(STREAM),
+        broker.losses.of("KV_discord_state"),
+    ];
+    let tender = Tender::open(&ground, held, budget.clone(), Seldom::default(), losses);
     let tender = tender.await.unwrap();
     let batch = tender.batch();
     let running = AbortOnDropHandle::new(tokio::spawn(tender.run()));
@@ -174,7 +178,8 @@ pub(crate) async fn publisher(
         progress: Arc::clone(&progress),
         ready,
     };
-    let outlet = outlet.await.unwrap();
+    let mut outlet = outlet.await.unwrap();
+    outlet.made = outlet.made_now().await.unwrap();
     let seat = group.map(|group| group.batch.join(told.clone(), outlet.form.clone()));
     let publisher = Box::new(Publisher {
         outlet,
@@ -184,6 +189,9 @@ pub(crate) async fn publisher(
         told,
         meters: Meters::default(),
         seat: seat.clone(),
+        losses: broker.losses.of(STREAM),
+        stored: None,
+        lost: false,
     });
     let handover = Handover {
         queue,

@@ -76,6 +76,14 @@ impl Nats {
         self.only().restart().await;
     }
 
+    /// `kill -9` of all, and their stores removed: whatever was in them is lost.
+    pub(crate) fn wipe(&mut self) {
+        for node in &mut self.nodes {
+            node.kill();
+        }
+        std::fs::remove_dir_all(self.nodes[0].folder.join("store")).unwrap();
+    }
+
     /// Where they are, as a process is told.
     pub(crate) fn url(&self) -> String {
         let urls = self.addresses().into_iter();
