@@ -23,7 +23,7 @@ pub const REPLAY_LIMIT: Duration = Duration::from_secs(20);
 /// Tries to RESUME in a row, all without an event, before the session is given up.
 ///
 /// With the pauses between them they take longer than Discord keeps a session ("a few minutes").
-pub const MAX_RESUMES: u32 = 8;
+pub const MAX_RESUMES: u32 = 12;
 /// A session that was live this long shows that Discord is well: the next pause is short.
 pub const GOOD: Duration = Duration::from_secs(10);
 /// The pause after a good connection, at most: long enough for shards not to return in step.
@@ -31,7 +31,7 @@ const SHORT_PAUSE: Duration = Duration::from_millis(250);
 /// The pause after the first connection that failed lies between half of this and this; it doubles …
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// … up to this.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The pause after an INVALID SESSION, in milliseconds.
 ///
 /// <https://github.com/discord/discord-api-docs/issues/234>

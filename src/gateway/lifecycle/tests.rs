@@ -226,7 +226,7 @@ fn whatever_discord_does_each_state_ends_and_connections_grow_rare() {
             if shard.open().is_some() {
                 if let Some(last) = opened {
                     let pause = shard.now.duration_since(last);
-                    let least = SECOND * (1 << failures.min(5)).min(30);
+                    let least = SECOND * (1 << failures.min(4)).min(15);
                     assert!(
                         pause >= least,
                         "{pause:?} after {failures} failures: {what}"
