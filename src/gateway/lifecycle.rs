@@ -30,8 +30,10 @@ pub const GOOD: Duration = Duration::from_secs(10);
 const SHORT_PAUSE: Duration = Duration::from_millis(250);
 /// The pause after the first connection that failed lies between half of this and this; it doubles …
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// … up to this.
+/// … up to this …
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// … or this, where each was live for a moment: Discord is there.
+const LONGEST_SHORT_LIVED: Duration = Duration::from_secs(16);
 /// The pause after an INVALID SESSION, in milliseconds.
 ///
 /// <https://github.com/discord/discord-api-docs/issues/234>
@@ -48,7 +50,10 @@ pub struct Lifecycle {
     progress: Instant,
     target: Target,
     beats: Option<Heartbeats>,
+    /// Of connections that never were live …
     backoff: Backoff,
+    /// … and of those that were, but not for long.
+    short_lived: Backoff,
     pause: Option<Duration>,
     open_from: Instant,
     /// A place among the process's openings is kept for this shard.
@@ -72,6 +77,7 @@ impl Lifecycle {
             target: Target::Identify,
             beats: None,
             backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
+            short_lived: Backoff::new(FIRST_PAUSE, LONGEST_SHORT_LIVED),
             pause: None,
             open_from: now,
             reserved: false,
@@ -289,12 +295,16 @@ impl Lifecycle {
             now
         };
         let good = self.live_since.is_some_and(|since| until >= since + GOOD);
-        let mut delay = if good {
-            self.backoff.reset();
-            SHORT_PAUSE.mul_f64(rng.random_range(0.0..1.0))
-        } else {
+        let mut delay = if self.live_since.is_none() {
             self.backoff.next(rng)
+        } else {
+            self.backoff.reset();
+            self.short_lived.next(rng)
         };
+        if good {
+            self.short_lived.reset();
+            delay = SHORT_PAUSE.mul_f64(rng.random_range(0.0..1.0));
+        }
         if let Some(pause) = self.pause.take() {
             delay = delay.max(pause);
         }

@@ -188,7 +188,8 @@ fn whatever_discord_does_each_state_ends_and_connections_grow_rare() {
     for seed in 0..SEEDS {
         let mut shard = Shard::new(seed);
         let mut opened: Option<Instant> = None;
-        let (mut failures, mut beats) = (0_u32, (shard.now, 0));
+        let (mut failures, mut short_lived, mut was_live) = (0_u32, 0_u32, false);
+        let mut beats = (shard.now, 0);
         for step in 0..STEPS / SEEDS {
             let what = format!("seed {seed}, step {step}, {:?}", shard.life);
             // Some seeds answer at once, some let every limit pass.
@@ -199,7 +200,7 @@ fn whatever_discord_does_each_state_ends_and_connections_grow_rare() {
             let live = shard.life.live_since;
             let live = live.filter(|_| shard.life.state() == State::Live);
             if live.is_some_and(|since| at >= since + GOOD) {
-                (failures, opened) = (0, None);
+                (failures, short_lived, opened) = (0, 0, None);
             }
             if let Some(wake) = wake {
                 shard.now = shard.now.max(wake);
@@ -223,16 +224,26 @@ fn whatever_discord_does_each_state_ends_and_connections_grow_rare() {
             if let Some(limit) = state.limit() {
                 assert!(shard.now <= since + limit, "outlived its limit: {what}");
             }
+            was_live |= shard.life.state() == State::Live;
             if shard.open().is_some() {
                 if let Some(last) = opened {
                     let pause = shard.now.duration_since(last);
-                    let least = SECOND * (1 << failures.min(4)).min(15);
+                    let least = if was_live {
+                        SECOND * (1 << short_lived.min(3))
+                    } else {
+                        SECOND * (1 << failures.min(4)).min(15)
+                    };
                     assert!(
                         pause >= least,
-                        "{pause:?} after {failures} failures: {what}"
+                        "{pause:?} after {failures} failures, {short_lived} short lives: {what}"
                     );
-                    failures += 1;
+                    (failures, short_lived) = if was_live {
+                        (0, short_lived + 1)
+                    } else {
+                        (failures + 1, short_lived)
+                    };
                 }
+                was_live = false;
                 opened = Some(shard.now);
                 beats = (shard.now, shard.beats);
             }
