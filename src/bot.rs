@@ -7,15 +7,12 @@
 use std::{fmt, time::Duration};
 
 use anyhow::{Result, ensure};
-use reqwest::{
-    Client, StatusCode,
-    header::{AUTHORIZATION, HeaderValue, USER_AGENT},
-};
+use reqwest::StatusCode;
 use serde::Deserialize;
 
 use crate::{
     config::{Discord, Secret},
-    telemetry::VERSION,
+    rest::Rest,
     wire::topology::Topology,
 };
 
@@ -75,25 +72,13 @@ async fn ask_of(discord: &Discord, named: BotId) -> Said {
 
 /// What Discord answers; none: 401.
 async fn get(discord: &Discord, path: &str) -> Result<Option<Vec<u8>>> {
-    let mut token = HeaderValue::try_from(format!("Bot {}", discord.token.expose()))
-        .map_err(|_| anyhow::anyhow!("discord.token has bytes that no token has"))?;
-    token.set_sensitive(true);
-    let agent = format!("DiscordBot (https://github.com/shardfleet/shardfleet, {VERSION})");
-    let url = format!("{}/{path}", discord.api.trim_end_matches('/'));
-    let client = Client::builder().timeout(LIMIT).build()?;
-    let request = client.get(url).header(AUTHORIZATION, token);
-    let mut response = request.header(USER_AGENT, agent).send().await?;
-    let status = response.status();
-    if status == StatusCode::UNAUTHORIZED {
+    let rest = Rest::new(&discord.api, Some(&discord.token), LIMIT)?;
+    let answer = rest.get(path).await?;
+    if answer.status == StatusCode::UNAUTHORIZED {
         return Ok(None);
     }
-    ensure!(status.is_success(), "it answered {status}");
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        ensure!(body.len() + chunk.len() <= LONGEST, "its answer has no end");
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Some(body))
+    ensure!(answer.status.is_success(), "it answered {}", answer.status);
+    Ok(Some(answer.body))
 }
 
 /// Which bot this process is, before it does anything; none where nobody can say.
@@ -222,8 +207,6 @@ impl std::error::Error for Refused {}
 
 /// How long Discord may take to answer: whoever starts waits for it.
 const LIMIT: Duration = Duration::from_secs(3);
-/// More than any user is.
-const LONGEST: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ pub mod fleet;
 pub mod gateway;
 pub mod identify;
 pub mod lease;
+pub mod rest;
 pub mod roster;
 pub mod shutdown;
 pub mod sim;

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use axum::http::Uri;
-use reqwest::{StatusCode, header::RETRY_AFTER};
+use reqwest::StatusCode;
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{backoff::Backoff, config, supervise};
+use crate::{backoff::Backoff, config, rest::Rest, supervise};
 
 /// What a connection needs to know of a gateway URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,8 +101,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A URL that was named is asked for again after this, at the earliest, however many connections fail.
 const NAMED_AGAIN: Duration = Duration::from_secs(10);
-/// The longest rate limit that is believed.
-const LONGEST_LIMIT: Duration = Duration::from_secs(86_400);
 
 async fn ask(api: &str, sender: &watch::Sender<Option<Arc<str>>>, failed: &Notify) {
     let mut pause = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
@@ -154,30 +152,12 @@ async fn gateway(api: &str) -> Result<Answer> {
     struct Gateway {
         url: String,
     }
-    let client = reqwest::Client::builder()
-        .user_agent(concat!(
-            "DiscordBot (shardfleet, ",
-            env!("CARGO_PKG_VERSION"),
-            ")"
-        ))
-        .timeout(Duration::from_secs(10))
-        .build()?;
-    let mut response = client.get(format!("{api}/gateway")).send().await?;
-    if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        let after = response.headers().get(RETRY_AFTER);
-        let seconds = after.and_then(|after| after.to_str().ok()?.parse().ok());
-        let wait = Duration::from_secs(seconds.unwrap_or(1));
-        return Ok(Answer::Limited(wait.min(LONGEST_LIMIT)));
+    let answer = Rest::new(api, None, LIMIT)?.get("gateway").await?;
+    if answer.status == StatusCode::TOO_MANY_REQUESTS {
+        return Ok(Answer::Limited(answer.pause.unwrap_or(UNNAMED_LIMIT)));
     }
-    response.error_for_status_ref()?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MOST_BODY {
-            bail!("the answer is larger than {MOST_BODY} bytes");
-        }
-    }
-    let answer = serde_json::from_slice(&body);
+    ensure!(answer.status.is_success(), "it answered {}", answer.status);
+    let answer = serde_json::from_slice(&answer.body);
     let Gateway { url } = answer.context("the answer names no gateway")?;
     if Endpoint::parse(&url).is_none() {
         bail!("{url:?} is no gateway");
@@ -185,8 +165,10 @@ async fn gateway(api: &str) -> Result<Answer> {
     Ok(Answer::Url(url))
 }
 
-/// More than any answer needs.
-const MOST_BODY: usize = 64 << 10;
+/// How long REST may take to answer.
+const LIMIT: Duration = Duration::from_secs(10);
+/// What a rate limit without a time is taken for.
+const UNNAMED_LIMIT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

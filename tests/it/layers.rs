@@ -17,10 +17,11 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("shutdown", 1, &["supervise"]),
     ("supervise", 1, &["telemetry"]),
     ("telemetry", 1, &["config"]),
-    ("bot", 2, &[]),
+    ("bot", 2, &["rest"]),
     ("broker", 2, &[]),
     ("identify", 2, &[]),
     ("lease", 2, &["broker"]),
+    ("rest", 2, &[]),
     ("roster", 2, &["broker"]),
     ("web", 2, &["broker", "roster"]),
     // Roles never import each other: they meet in `wire` and `subject`.

@@ -44,12 +44,6 @@ pub(super) fn read(body: &[u8]) -> Result<Bot, String> {
     })
 }
 
-/// How long the body of a 429 asks to be left alone, in seconds.
-pub(super) fn retry_after(body: &[u8]) -> Option<f64> {
-    let body = serde_json::from_slice::<Value>(body).ok()?;
-    body.get("retry_after")?.as_f64()
-}
-
 fn number(bot: &Value, path: &str, within: RangeInclusive<u32>) -> Result<u32, String> {
     let key = path.trim_start_matches('/').replace('/', ".");
     let Some(found) = bot.pointer(path) else {
@@ -144,14 +138,6 @@ mod tests {
         }
         for other in [&b"[]"[..], b"7", b"{}", b"null", b"\"x\""] {
             assert!(read(other).unwrap_err().starts_with("it has no"));
-        }
-    }
-
-    #[test]
-    fn a_body_may_say_how_long_to_wait() {
-        assert_eq!(retry_after(br#"{"retry_after": 3.25}"#), Some(3.25));
-        for none in [&b"error code: 1015"[..], b"{}", br#"{"retry_after":"x"}"#] {
-            assert_eq!(retry_after(none), None);
         }
     }
 }
