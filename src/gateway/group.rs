@@ -4,6 +4,7 @@ mod begin;
 mod end;
 mod open;
 mod parts;
+mod shared;
 mod tended;
 
 use std::{sync::Arc, time::Duration};
@@ -16,60 +17,29 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::end::End;
 use self::{
     begin::{Again, Begin},
     open::{Open, Shown},
     parts::{GiveUp, Parts},
 };
+pub use self::{end::End, shared::Shared};
 use super::{
     ask::Asking,
-    buffer::Budget,
-    command::{Commands, near::Near},
-    discord::Discord,
+    command::Commands,
     forward::{GroupBatch, Handover, Publisher, Told, tend::Tender},
-    gauge::Gauges,
     lane::Tools,
     metrics::{self, Meters},
-    remembered::Remembered,
     shard::{self, Shard, Sink},
 };
 use crate::{
     backoff::Backoff,
-    broker::{bucket::stream_of, losses::Losses},
+    broker::bucket::stream_of,
     clock::{self, Instant},
     fleet::{GroupId, Layout, ShardId},
     lease::{Held, Keeper, Owner},
     subject::{self, Names},
     supervise::{self, Failure},
-    wire::topology::Topology,
 };
-
-/// What every group of a process shares.
-pub struct Shared {
-    /// The process's name.
-    pub process: String,
-    /// As whom shards identify, and where.
-    pub discord: Arc<Discord>,
-    /// How the fleet is cut.
-    pub topology: watch::Receiver<Arc<Topology>>,
-    /// The process's bytes.
-    pub budget: Budget,
-    /// Events shed first.
-    pub shed: Arc<[String]>,
-    /// What shards show.
-    pub gauges: Gauges,
-    /// Shards that run here, for commands.
-    pub near: Near,
-    /// Streams.
-    pub partitions: u32,
-    /// The lease time.
-    pub ttl: Duration,
-    /// What the fleet has lost in NATS.
-    pub losses: Losses,
-    /// Sessions that had to be left.
-    pub remembered: Remembered,
-}
 
 /// Bids for a group and runs it until `stop`, the end of its lease, or a fatal close.
 /// `won` is told when the lease is in hand.
