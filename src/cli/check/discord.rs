@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use serde::Deserialize;
 
 use super::{
@@ -12,12 +12,11 @@ use super::{
 };
 use crate::{
     bot::{self, BotId, Said},
-    config::{Config, Shards},
+    config::{Config, Secret, Shards},
+    rest::Rest,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
-/// Discord's answer has some two hundred bytes.
-const LONGEST_BODY: usize = 65_536;
 /// Discord's own, between two IDENTIFYs of a bucket.
 const SPACING: Duration = Duration::from_secs(5);
 const TOKEN_HINT: &str = "DISCORD_TOKEN, or discord.token_file; the developer portal shows a bot's token once, under Bot";
@@ -54,8 +53,8 @@ pub(super) async fn look(config: &Config, migrate: bool, report: &mut Report) ->
         bot: bot::of_token(&config.discord.token),
         ..Seen::default()
     };
-    let token = config.discord.token.expose();
-    if token.is_empty() {
+    let token = &config.discord.token;
+    if token.expose().is_empty() {
         report.tell(&Finding::wrong(
             "token",
             "none is configured".to_owned(),
@@ -116,29 +115,15 @@ pub(super) async fn look(config: &Config, migrate: bool, report: &mut Report) ->
     Ok(seen)
 }
 
-async fn ask(api: &str, token: &str) -> Result<Result<GatewayBot, StatusCode>> {
-    // The token goes to nobody but who is configured.
-    let client = reqwest::Client::builder()
-        .timeout(LIMIT)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
-    let mut authorization = HeaderValue::try_from(format!("Bot {token}"))?;
-    authorization.set_sensitive(true);
-    let request = client
-        .get(format!("{api}/gateway/bot"))
-        .header("authorization", authorization);
-    let mut answer = request.send().await?;
-    if !answer.status().is_success() {
-        return Ok(Err(answer.status()));
-    }
-    let mut body = Vec::new();
-    while let Some(piece) = answer.chunk().await? {
-        body.extend_from_slice(&piece);
-        let short = body.len() <= LONGEST_BODY;
-        anyhow::ensure!(short, "the answer is longer than {LONGEST_BODY} bytes");
+async fn ask(api: &str, token: &Secret) -> Result<Result<GatewayBot, StatusCode>> {
+    let answer = Rest::new(api, Some(token), LIMIT)?
+        .get("gateway/bot")
+        .await?;
+    if !answer.status.is_success() {
+        return Ok(Err(answer.status));
     }
     // What is wrong with it is not quoted: it may be anybody's page, and may repeat what it was sent.
-    let bot = serde_json::from_slice(&body)
+    let bot = serde_json::from_slice(&answer.body)
         .map_err(|_| anyhow::anyhow!("the answer is not what Discord documents"))?;
     Ok(Ok(bot))
 }
@@ -231,11 +216,10 @@ mod tests {
     use super::*;
 
     async fn told(router: Router) -> Result<Result<GatewayBot, StatusCode>> {
-        _ = rustls::crypto::ring::default_provider().install_default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let api = format!("http://{}", listener.local_addr()?);
         tokio::spawn(axum::serve(listener, router).into_future());
-        ask(&api, "hunter2").await
+        ask(&api, &Secret::from("hunter2".to_owned())).await
     }
 
     #[tokio::test]
