@@ -158,6 +158,11 @@ pub fn disconnected(code: Option<u16>) {
     counter!(DISCONNECTS.name, "code" => label).increment(1);
 }
 
+/// A loss is announced.
+pub fn gap(reason: GapReason) {
+    counter!(GAPS.name, "reason" => reason.as_str()).increment(1);
+}
+
 /// A shard waited this long for leave.
 pub fn identify_waited(wait: Duration) {
     histogram!(IDENTIFY_WAIT.name).record(wait.as_secs_f64());

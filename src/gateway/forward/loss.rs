@@ -3,20 +3,14 @@
 
 use std::time::Duration;
 
-use ::metrics::counter;
 use rand::Rng;
 
 use super::{
-    Body, Message, Publisher,
+    Message, Publisher,
     flight::{Flight, Last},
     waiting::Waiting,
 };
-use crate::{
-    broker::losses::Lost,
-    clock,
-    gateway::metrics,
-    wire::event::{Gap, GapReason},
-};
+use crate::{broker::losses::Lost, clock, gateway::metrics, wire::event::GapReason};
 
 /// Shards that have nothing to store look within this time: not all of a fleet in one moment.
 const SPREAD: Duration = Duration::from_secs(1);
@@ -60,15 +54,8 @@ impl Publisher {
         let shard = self.outlet.shard();
         tracing::info!(%shard, seq, "shard {shard} goes on behind a gap: the stream has lost what it held of it");
         let reason = GapReason::StreamLost;
-        counter!(metrics::GAPS.name, "reason" => reason.as_str()).increment(1);
-        let gap = Gap::new(reason, &session, seq, clock::unix_ms());
-        let message = Message {
-            session,
-            seq,
-            unnumbered: 0,
-            body: Body::Gap(gap),
-            read_at: clock::now(),
-        };
+        metrics::gap(reason);
+        let message = Message::of_gap(session, seq, None, reason);
         self.budget.add(message.body.size());
         self.told.progress.loses();
         self.told.progress.waits();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::{
-    clock::Instant,
+    clock::{self, Instant},
     gateway::kind::Kind,
     wire::{
         self,
-        event::{Gap, gap_id, message_id, unnumbered_id},
+        event::{Gap, GapReason, gap_id, message_id, unnumbered_id},
     },
 };
 
@@ -57,6 +57,24 @@ impl Body {
 }
 
 impl Message {
+    /// The word of a loss behind `last_seq` of a session.
+    pub fn of_gap(
+        session: Arc<str>,
+        last_seq: u64,
+        missing: Option<u64>,
+        reason: GapReason,
+    ) -> Self {
+        let mut gap = Gap::new(reason, &session, last_seq, clock::unix_ms());
+        gap.missing = missing;
+        Self {
+            session,
+            seq: last_seq,
+            unnumbered: 0,
+            body: Body::Gap(gap),
+            read_at: clock::now(),
+        }
+    }
+
     /// Its id for deduplication.
     pub fn id(&self) -> String {
         self.tag().id()

@@ -21,7 +21,7 @@ use crate::{
     subject::UNNAMED_EVENT,
     telemetry::seldom::Seldom,
     wire::{
-        event::{Gap, GapReason, session_name},
+        event::{GapReason, session_name},
         status::ShardState,
         topology::Topology,
     },
@@ -278,17 +278,9 @@ impl Intake {
     fn tell(&mut self, session: Arc<str>, last_seq: u64, missing: Option<u64>, reason: GapReason) {
         let shard = self.id;
         tracing::warn!(%shard, %session, last_seq, reason = reason.as_str(), "shard {shard} has a gap");
-        counter!(table::GAPS.name, "reason" => reason.as_str()).increment(1);
+        table::gap(reason);
         self.sink.gauge.gap();
-        let mut gap = Gap::new(reason, &session, last_seq, clock::unix_ms());
-        gap.missing = missing;
-        self.send(Message {
-            session,
-            seq: last_seq,
-            unnumbered: 0,
-            body: Body::Gap(gap),
-            read_at: clock::now(),
-        });
+        self.send(Message::of_gap(session, last_seq, missing, reason));
     }
 
     /// Hands an event on that the track has accepted, unless nobody wants it.
