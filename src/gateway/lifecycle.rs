@@ -295,20 +295,22 @@ impl Lifecycle {
             now
         };
         let good = self.live_since.is_some_and(|since| until >= since + GOOD);
-        let mut delay = if self.live_since.is_none() {
-            self.backoff.next(rng)
-        } else {
+        let was_live = self.live_since.is_some();
+        if was_live {
             self.backoff.reset();
-            self.short_lived.next(rng)
-        };
-        if good {
-            self.short_lived.reset();
-            delay = SHORT_PAUSE.mul_f64(rng.random_range(0.0..1.0));
         }
+        let mut delay = if good {
+            self.short_lived.reset();
+            SHORT_PAUSE.mul_f64(rng.random_range(0.0..1.0))
+        } else if was_live {
+            self.short_lived.next(rng)
+        } else {
+            self.backoff.next(rng)
+        };
         if let Some(pause) = self.pause.take() {
             delay = delay.max(pause);
         }
-        if self.live_since.is_none() {
+        if !was_live {
             self.main_next = self.target == Target::ResumeUrl;
         }
         self.unreachable = self.target != Target::ResumeUrl && self.beats.is_none();
