@@ -28,6 +28,11 @@ pub fn unix_ms() -> u64 {
         })
 }
 
+/// Nanoseconds since the Unix epoch, as NATS tells them, in milliseconds; 0 before it.
+pub fn ms_of(nanos: i128) -> u64 {
+    u64::try_from(nanos / 1_000_000).unwrap_or(0)
+}
+
 /// A moment on a clock that counts suspension too: what a lease is measured with.
 ///
 /// A laptop that slept for an hour must not wake up believing that it still holds its leases.

@@ -18,6 +18,7 @@ use super::{
     start::Start,
     watch::{Heard, Watch},
 };
+use crate::clock;
 
 /// How long a write waits for its answer before it counts as unknown.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -46,7 +47,7 @@ pub struct Entry {
 
 /// In milliseconds since the Unix epoch.
 pub(super) fn unix_ms(at: time::OffsetDateTime) -> u64 {
-    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)
+    clock::ms_of(at.unix_timestamp_nanos())
 }
 
 /// Why a write was not made, or may not have been; or why a read was not answered.
@@ -99,7 +100,7 @@ impl Bucket {
 
     /// Hears when the bucket has lost what was in it.
     pub fn losses(&self) -> Hearing {
-        self.0.broker.losses.of(&stream_of(&self.0.name))
+        self.0.broker.losses.of_bucket(&self.0.name)
     }
 
     /// The value of a key as its leader knows it; none if it was never written, deleted or has expired.
@@ -228,7 +229,7 @@ pub async fn open(broker: &Broker, name: &str, start: &Start) -> anyhow::Result<
 }
 
 /// The stream that holds a bucket.
-pub fn stream_of(bucket: &str) -> String {
+pub(super) fn stream_of(bucket: &str) -> String {
     format!("KV_{bucket}")
 }
 

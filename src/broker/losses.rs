@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::loss::Loss;
+use super::{bucket::stream_of, loss::Loss};
 
 /// What this process knows; clones share it.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Default for Losses {
 }
 
 impl Losses {
-    /// Hears of a stream's losses from now on; that of a bucket is called `KV_<bucket>`.
+    /// Hears of a stream's losses from now on.
     pub fn of(&self, stream: &str) -> Hearing {
         let mut lost = self.0.lost.subscribe();
         let known = lost.borrow_and_update().get(stream).copied();
@@ -56,6 +56,11 @@ impl Losses {
             lost,
             known: known.unwrap_or_default(),
         }
+    }
+
+    /// The same of a bucket.
+    pub fn of_bucket(&self, bucket: &str) -> Hearing {
+        self.of(&stream_of(bucket))
     }
 
     /// The streams and buckets that are missing.

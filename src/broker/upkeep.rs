@@ -208,10 +208,9 @@ pub fn mark(info: &Info) -> Mark {
     let counted = config.max_messages > 0 || config.max_messages_per_subject > 0;
     let filled = config.max_bytes > 0
         && i64::try_from(state.bytes).unwrap_or(i64::MAX) > config.max_bytes / 2;
-    let now = i128::from(clock::unix_ms());
-    let quiet = now - state.last_timestamp.unix_timestamp_nanos() / 1_000_000;
-    let max_age = i128::try_from(config.max_age.as_millis()).unwrap_or(i128::MAX);
-    let aged = max_age > 0 && quiet > max_age / 2;
+    let quiet = clock::unix_ms().saturating_sub(bucket::unix_ms(state.last_timestamp));
+    let max_age = config.max_age.as_millis();
+    let aged = max_age > 0 && u128::from(quiet) > max_age / 2;
     let explained = if config.name.starts_with("KV_") {
         // One value a key is what a bucket is; leases end by age.
         max_age > 0

@@ -19,7 +19,7 @@ use super::{
     loss::{DOUBT, Mark},
     upkeep::mark,
 };
-use crate::supervise;
+use crate::{clock, supervise};
 
 /// What its task is called.
 const TASK: &str = "watch";
@@ -145,7 +145,7 @@ impl Watching {
         let connection = *self.connects.borrow_and_update();
         let (mut changes, now) = self.open().await?;
         let anew = self.mark.is_some_and(|before| before.loss(&now).is_some());
-        let made_ms = u64::try_from(now.made / 1_000_000).unwrap_or(0);
+        let made_ms = clock::ms_of(now.made);
         self.mark = Some(now);
         self.say(Heard::Opened {
             anew,

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    broker::bucket::stream_of,
+    broker::losses::Hearing,
     clock::{self, Instant},
     fleet::{GroupId, Layout, ShardId},
     lease::{Held, Keeper, Owner},
@@ -136,6 +136,12 @@ impl Stay {
         let partitions = self.shared.partitions;
         let partition = Names::partition_of(self.group, partitions);
         self.tools.broker.names.stream(partition, partitions)
+    }
+
+    /// What the bucket of state loses. Nobody looks at it over a lane's own connection.
+    fn state_losses(&self) -> Hearing {
+        let bucket = self.tools.broker.names.state_bucket();
+        self.shared.losses.of_bucket(&bucket)
     }
 
     async fn run_shards(mut self, stop: &CancellationToken) -> End {
@@ -253,9 +259,7 @@ impl Stay {
         let told = Told { progress, ready };
         let batch = self.batch.as_ref();
         let seat = batch.map(|batch| batch.join(told.clone(), outlet.form.clone()));
-        let losses = shared
-            .losses
-            .of(&stream_of(&tools.broker.names.state_bucket()));
+        let losses = self.state_losses();
         let publisher = Publisher {
             losses: shared.losses.of(&stream),
             stored: point.stored(lost),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    clock,
     fleet::ShardId,
     wire::{VERSION, event::session_name, session::StoredSession},
 };
@@ -53,7 +54,7 @@ impl Remembered {
             epoch: 0,
             seq,
         };
-        let at_ms = u64::try_from(made / 1_000_000).unwrap_or(0);
+        let at_ms = clock::ms_of(made);
         let known = Known { session, at_ms };
         self.lock().insert((generation, shard), known);
     }
@@ -76,7 +77,7 @@ impl Remembered {
 impl Known {
     /// True if a stream that was made then, in nanoseconds since the epoch, cannot hold it.
     pub fn is_before(&self, made: i128) -> bool {
-        i128::from(self.at_ms) < made / 1_000_000
+        self.at_ms < clock::ms_of(made)
     }
 }
 

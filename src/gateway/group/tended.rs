@@ -4,10 +4,7 @@ use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
 use super::{End, Stay, pause};
-use crate::{
-    broker::bucket::stream_of,
-    gateway::forward::tend::{self, Ground, Tender},
-};
+use crate::gateway::forward::tend::{self, Ground, Tender};
 
 impl Stay {
     /// Who tends the group's batches, once the last owner's is closed; none where the stream takes none. And
@@ -49,9 +46,7 @@ impl Stay {
             epoch: self.epoch,
         };
         let (held, budget) = (self.held.clone(), self.shared.budget.clone());
-        let losses = &self.shared.losses;
-        let state = stream_of(&tools.broker.names.state_bucket());
-        let losses = [losses.of(&stream), losses.of(&state)];
+        let losses = [self.shared.losses.of(&stream), self.state_losses()];
         let tender = Tender::open(&ground, held, budget, tools.refusals.clone(), losses);
         Ok((Some(tender.await?), made))
     }
