@@ -34,15 +34,16 @@ fn two_and_two() -> Plan {
 
 /// Every shard has said that the stream was lost, in the one that is there now.
 async fn gaps_said(fleet: &Fleet) {
+    gaps_said_within(fleet, SOON).await;
+}
+
+async fn gaps_said_within(fleet: &Fleet, limit: Duration) {
     let shards = fleet.plan.shards as usize;
-    eventually(
-        "each shard says that the stream was lost",
-        SOON,
-        async || {
-            let said = fleet.subjects_of("DISCORD", GAPS).await?;
-            (said.len() >= shards).then_some(())
-        },
-    )
+    let what = "each shard says that the stream was lost";
+    eventually(what, limit, async || {
+        let said = fleet.subjects_of("DISCORD", GAPS).await?;
+        (said.len() == shards).then_some(())
+    })
     .await;
 }
 
@@ -51,6 +52,12 @@ async fn untouched_since(fleet: &Fleet, before: &Figures) {
     let now = fleet.discord.figures().await;
     assert_eq!(now.identifies, before.identifies, "an IDENTIFY was spent");
     assert_eq!(now.connections, before.connections, "a shard left Discord");
+}
+
+/// Everything that Discord sends comes to its end, and [`audit_behind_gaps`].
+async fn complete_behind_gaps(fleet: &mut Fleet) {
+    fleet.quiet().await;
+    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
 }
 
 /// What the stream holds is all that Discord sent since each shard's gap, once, in order; the gap says what
@@ -92,6 +99,13 @@ fn said_once(fleet: &Fleet, names: &[&str], stream: &str) {
     }
 }
 
+/// A gateway's metric says one of the kind `stream`.
+async fn stream_counts_one(fleet: &Fleet, metric: &str) {
+    let lines = fleet.metric("gateway-0", metric).await;
+    let one = |line: &String| line.contains("stream") && line.ends_with(" 1");
+    assert!(lines.iter().any(one), "{lines:#?}");
+}
+
 const ALL: [&str; 4] = ["gateway-0", "gateway-1", "coordinator-0", "coordinator-1"];
 const GATEWAYS: [&str; 2] = ["gateway-0", "gateway-1"];
 
@@ -114,9 +128,8 @@ async fn a_server_that_lost_its_store_is_filled_again_and_no_session_ends() {
     fleet.shards_of(0, 2).await;
     fleet.leader().await;
     assert_eq!(fleet.state().await.fleet.topology, topology);
-    fleet.quiet().await;
+    complete_behind_gaps(&mut fleet).await;
     untouched_since(&fleet, &before).await;
-    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
     said_once(&fleet, &ALL, "KV_discord_lease");
     said_once(&fleet, &ALL, "KV_discord_state");
     said_once(&fleet, &GATEWAYS, "DISCORD");
@@ -133,19 +146,10 @@ async fn a_cluster_that_lost_its_stores_is_filled_again_and_no_session_ends() {
     for node in 0..3 {
         fleet.nats.node(node).restart().await;
     }
-    eventually(
-        "each shard says that the stream was lost",
-        LIMIT,
-        async || {
-            let said = fleet.subjects_of("DISCORD", GAPS).await?;
-            (said.len() == 4).then_some(())
-        },
-    )
-    .await;
+    gaps_said_within(&fleet, LIMIT).await;
     fleet.flow(500).await;
-    fleet.quiet().await;
+    complete_behind_gaps(&mut fleet).await;
     untouched_since(&fleet, &before).await;
-    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
     said_once(&fleet, &GATEWAYS, "DISCORD");
 }
 
@@ -191,8 +195,7 @@ async fn after_a_loss_of_everything_a_takeover_is_as_before() {
     fleet.kill_gateway(0);
     fleet.resumed_since(&before, 2).await;
     fleet.flow(300).await;
-    fleet.quiet().await;
-    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
+    complete_behind_gaps(&mut fleet).await;
 }
 
 /// Killed behind the word that the stream was lost, before anything follows it: the session lives on.
@@ -210,8 +213,7 @@ async fn a_gateway_killed_behind_the_word_of_a_lost_stream_resumes() {
     fleet.resumed_since(&before, 4).await;
     fleet.discord.traffic(RATE).await;
     fleet.flow(300).await;
-    fleet.quiet().await;
-    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
+    complete_behind_gaps(&mut fleet).await;
 }
 
 /// Away for longer than the leases last, and then without its store: each gateway takes what it had again, and
@@ -239,8 +241,7 @@ async fn a_server_that_comes_back_empty_after_the_leases_have_ended_costs_no_ide
         shards
     );
     fleet.flow(300).await;
-    fleet.quiet().await;
-    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
+    complete_behind_gaps(&mut fleet).await;
 }
 
 /// Nobody was there to see it: whoever starts finds a key that is older than the stream.
@@ -255,8 +256,7 @@ async fn a_stream_that_was_lost_while_no_gateway_ran_is_told_by_the_next_one() {
     fleet.resumed_since(&before, 4).await;
     gaps_said(&fleet).await;
     fleet.flow(300).await;
-    fleet.quiet().await;
-    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
+    complete_behind_gaps(&mut fleet).await;
 }
 
 /// `nats kv purge`, or somebody who empties the bucket's stream.
@@ -299,18 +299,10 @@ async fn a_deleted_stream_is_made_anew_behind_gaps() {
     delete(&fleet, "DISCORD").await;
     gaps_said(&fleet).await;
     fleet.flow(500).await;
-    fleet.quiet().await;
+    complete_behind_gaps(&mut fleet).await;
     untouched_since(&fleet, &before).await;
-    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
     said_once(&fleet, &GATEWAYS, "DISCORD");
-    let lost = fleet
-        .metric("gateway-0", "shardfleet_nats_lost_total")
-        .await;
-    assert!(
-        lost.iter()
-            .any(|line| line.contains("stream") && line.ends_with(" 1")),
-        "{lost:#?}"
-    );
+    stream_counts_one(&fleet, "shardfleet_nats_lost_total").await;
 }
 
 /// Everybody holds on to what it holds: nothing stops, nothing moves.
@@ -407,21 +399,14 @@ async fn where_nothing_may_be_made_it_is_said_until_somebody_makes_it() {
         })
         .await;
     assert!(fleet.broker.jetstream.get_stream("DISCORD").await.is_err());
-    let missing = fleet.metric("gateway-0", "shardfleet_nats_missing").await;
-    assert!(
-        missing
-            .iter()
-            .any(|line| line.contains("stream") && line.ends_with(" 1")),
-        "{missing:#?}"
-    );
+    stream_counts_one(&fleet, "shardfleet_nats_missing").await;
     let told = fleet.log("gateway-0");
     assert!(told.contains("stream.create is false"), "{told}");
     fleet.broker.jetstream.create_stream(config).await.unwrap();
     gaps_said(&fleet).await;
     fleet.flow(300).await;
-    fleet.quiet().await;
+    complete_behind_gaps(&mut fleet).await;
     untouched_since(&fleet, &before).await;
-    audit_behind_gaps(&fleet.messages().await, &fleet.sim_verdict().await);
 }
 
 async fn delete(fleet: &Fleet, stream: &str) {
