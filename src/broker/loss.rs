@@ -12,6 +12,9 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// How soon a stream that could not be made is tried again.
 const MAKE_AGAIN: Duration = Duration::from_secs(2);
 
+/// So many keys may all be written over from one look to the next: those of a fleet that has just begun.
+const FEW: u64 = 3;
+
 /// What one look at a stream shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -54,8 +57,10 @@ impl Mark {
         if self.is_cut_off(now) {
             return Some(Loss::Older);
         }
-        // Also where all keys of a bucket were written anew nothing of before is there, but as many as before.
-        let gone = now.first > self.last && now.count < self.count;
+        // Whoever wrote what was purged may have written as much again since. A few keys of a bucket may all
+        // have been written over: then there are as many as before.
+        let written_over = self.count <= FEW && now.count >= self.count;
+        let gone = now.first > self.last && self.count > 0 && !written_over;
         (self.roomy && gone).then_some(Loss::Emptied)
     }
 }
@@ -212,6 +217,18 @@ mod tests {
             },
         );
         assert_eq!(one.loss(&again), None);
+    }
+
+    /// Others were quicker, and have written as much again.
+    #[test]
+    fn a_purge_is_told_also_where_as_much_is_there_again() {
+        let again = Mark {
+            first: 91,
+            last: 190,
+            count: 100,
+            ..MARK
+        };
+        assert_eq!(MARK.loss(&again), Some(Loss::Emptied));
     }
 
     #[test]

@@ -236,8 +236,8 @@ impl Stay {
             outlet,
             point,
             lost,
+            held_ms,
         } = self.begin(id, again).await?;
-        let made = outlet.made;
         let shards = self.layout.shards;
         let process = shared.process.clone();
         let asking = Asking::new(&tools.broker, id, shards, process);
@@ -256,6 +256,7 @@ impl Stay {
         let (ready, readies) = mpsc::unbounded_channel();
         let (points, moved) = mpsc::unbounded_channel();
         let progress = Arc::clone(&gauge.progress);
+        progress.is_held_since(held_ms);
         let told = Told { progress, ready };
         let batch = self.batch.as_ref();
         let seat = batch.map(|batch| batch.join(told.clone(), outlet.form.clone()));
@@ -302,7 +303,6 @@ impl Stay {
             generation,
             id,
             gauge,
-            made,
         };
         Ok(Open {
             shard: runner,

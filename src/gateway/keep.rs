@@ -1,12 +1,12 @@
 //! Writes one shard's session beside its polling: nothing slow stands in the poll loop.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rand::Rng;
 use tokio::sync::mpsc;
 
 use super::{
-    forward::{Body, Message},
+    forward::{Body, Message, Progress},
     session::{self, SessionKey},
     track::Session,
 };
@@ -19,6 +19,7 @@ pub async fn keep(
     mut ready: mpsc::UnboundedReceiver<Box<Message>>,
     mut points: mpsc::UnboundedReceiver<Session>,
     mut losses: Hearing,
+    progress: Arc<Progress>,
 ) {
     let (mut readies, mut moves) = (true, true);
     while readies || moves {
@@ -42,7 +43,7 @@ pub async fn keep(
         };
         if let Some(session) = session {
             // In a box: it is large, and seldom there.
-            Box::pin(key.keep(&session)).await;
+            Box::pin(key.keep(&session, progress.made_ms())).await;
         }
     }
 }

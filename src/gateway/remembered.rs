@@ -23,21 +23,19 @@ pub struct Remembered(Arc<Mutex<BTreeMap<(u64, ShardId), Known>>>);
 pub struct Known {
     /// The session, and up to where it is stored.
     pub session: StoredSession,
-    /// Then it was stored there, in milliseconds since the Unix epoch, by the server's clock: a stream made
-    /// later has lost it.
+    /// When its key was written, in milliseconds since the Unix epoch, by the server's clock; 0: it has none.
     pub at_ms: u64,
 }
 
 impl Remembered {
     /// A shard had to stop: `session` is where it was, `began` where it had begun, `progress` how far it is
-    /// stored since, and `made` when its stream was made, in nanoseconds since the epoch.
+    /// stored since, and where.
     pub fn keep(
         &self,
         (generation, shard): (u64, ShardId),
         session: Option<Session>,
         began: Option<&Session>,
         progress: &Progress,
-        made: i128,
     ) {
         let Some(session) = session else { return };
         // What was accepted and is not stored is given up: Discord replays it.
@@ -53,8 +51,9 @@ impl Remembered {
             resume_url: session.resume_url,
             epoch: 0,
             seq,
+            stream_at_ms: progress.made_ms(),
         };
-        let at_ms = clock::ms_of(made);
+        let at_ms = 0;
         let known = Known { session, at_ms };
         self.lock().insert((generation, shard), known);
     }
@@ -75,9 +74,22 @@ impl Remembered {
 }
 
 impl Known {
-    /// True if a stream that was made then, in nanoseconds since the epoch, cannot hold it.
+    /// True if a stream that was made then, in nanoseconds since the epoch, is not the one that held it.
     pub fn is_before(&self, made: i128) -> bool {
-        self.at_ms < clock::ms_of(made)
+        let made_ms = clock::ms_of(made);
+        match self.session.stream_at_ms {
+            // As a release before this one wrote it.
+            0 => self.at_ms < made_ms,
+            held => held != made_ms,
+        }
+    }
+
+    /// When the stream that held it was made, or a time at which none was that is there.
+    pub fn held_since(&self) -> u64 {
+        match self.session.stream_at_ms {
+            0 => self.at_ms,
+            held => held,
+        }
     }
 }
 
@@ -99,11 +111,12 @@ mod tests {
     fn a_shard_that_had_to_stop_is_remembered_as_far_as_it_is_stored() {
         let (remembered, progress) = (Remembered::default(), Progress::default());
         let began = session("a", 7);
-        let keep = |left| remembered.keep(PLACE, left, Some(&began), &progress, 5_000_000_000);
+        progress.is_held_since(5_000);
+        let keep = |left| remembered.keep(PLACE, left, Some(&began), &progress);
         keep(Some(session("a", 9)));
         let known = remembered.get(1, ShardId(3)).unwrap();
         remembered.forget(1, ShardId(3));
-        assert_eq!((known.session.seq, known.at_ms), (7, 5_000));
+        assert_eq!((known.session.seq, known.held_since()), (7, 5_000));
         assert!(known.is_before(6_000_000_000) && !known.is_before(5_000_000_000));
         assert_eq!(remembered.get(1, ShardId(3)), None);
         // A session of which nothing is stored, or none.

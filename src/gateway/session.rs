@@ -36,10 +36,13 @@ pub struct SessionKey {
     /// Of the key as last read or written; none: there is none.
     revision: Option<u64>,
     /// As this process wrote it.
-    written: Option<Session>,
+    written: Option<Place>,
     /// As it was last read, or was to be written.
-    known: Option<Session>,
+    known: Option<Place>,
 }
+
+/// A session, and when the stream that holds it was made.
+type Place = (Session, u64);
 
 impl SessionKey {
     /// Reads the key of a shard from its leader.
@@ -75,7 +78,10 @@ impl SessionKey {
                 epoch: epoch.above(before),
                 revision,
                 written: None,
-                known: stored.clone().map(Session::from),
+                known: stored
+                    .clone()
+                    .map(|stored| (stored.stream_at_ms, stored.into()))
+                    .map(|(made_ms, session)| (session, made_ms)),
             },
             stored.map(|session| Known { session, at_ms }),
         ))
@@ -84,34 +90,44 @@ impl SessionKey {
     /// Writes again what stood there last: the bucket has lost it.
     pub async fn restore(&mut self) {
         self.written = None;
-        if let Some(session) = self.known.clone() {
-            self.keep(&session).await;
+        if let Some((session, made_ms)) = self.known.clone() {
+            self.keep(&session, made_ms).await;
         }
     }
 
-    /// Keeps the session, unless it stands there already. Another owner's word is left alone.
-    pub async fn keep(&mut self, session: &Session) {
-        if self.written.as_ref() == Some(session) {
+    /// What is known of it is held by a stream that was made then, or was.
+    pub fn is_held_since(&mut self, made_ms: u64) {
+        if let Some((_, known)) = &mut self.known {
+            *known = made_ms;
+        }
+    }
+
+    /// Keeps the session, and when the stream that holds it was made, unless they stand there already. Another
+    /// owner's word is left alone.
+    pub async fn keep(&mut self, session: &Session, made_ms: u64) {
+        let place = (session.clone(), made_ms);
+        if self.written.as_ref() == Some(&place) {
             return;
         }
-        self.known = Some(session.clone());
-        match self.write(session).await {
+        self.known = Some(place.clone());
+        match self.write(session, made_ms).await {
             Ok(revision) => {
                 self.revision = Some(revision);
-                self.written = Some(session.clone());
+                self.written = Some(place);
             }
             // The stream alone serves until the next try.
             Err(error) => tracing::warn!(key = self.key, "could not keep {}: {error}", self.key),
         }
     }
 
-    async fn write(&mut self, session: &Session) -> Result<u64, KvError> {
+    async fn write(&mut self, session: &Session, made_ms: u64) -> Result<u64, KvError> {
         let value = wire::encode(&StoredSession {
             v: VERSION,
             session: session.id.clone(),
             resume_url: session.resume_url.clone(),
             epoch: self.epoch.0,
             seq: session.seq,
+            stream_at_ms: made_ms,
         });
         let copy = value.clone();
         let first = self.bucket.write(&self.key, copy, self.revision).await;
@@ -262,6 +278,7 @@ mod tests {
             resume_url,
             epoch: 1,
             seq,
+            stream_at_ms: 0,
         }
     }
 

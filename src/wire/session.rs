@@ -15,6 +15,16 @@ pub struct StoredSession {
     pub epoch: u64,
     /// Every event up to this sequence is stored or was deliberately dropped.
     pub seq: u64,
+    /// When the stream that held it so far was made, in milliseconds since the Unix epoch, by the server's
+    /// clock; 0: a release before this one wrote the key. A key may be written again when the stream is lost:
+    /// then its own time says nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stream_at_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]
@@ -24,7 +34,14 @@ mod tests {
     #[test]
     fn a_session_on_the_wire() {
         let golden = r#"{"v":1,"session":"abc","resume_url":"wss://g.example","epoch":7,"seq":41}"#;
-        let session: StoredSession = crate::wire::decode(golden.as_bytes()).unwrap();
+        let mut session: StoredSession = crate::wire::decode(golden.as_bytes()).unwrap();
         assert_eq!(crate::wire::encode(&session), golden);
+        session.stream_at_ms = 1_700_000_000_000;
+        let golden = golden.replace('}', r#","stream_at_ms":1700000000000}"#);
+        assert_eq!(crate::wire::encode(&session), golden);
+        assert_eq!(
+            crate::wire::decode::<StoredSession>(golden.as_bytes()).unwrap(),
+            session
+        );
     }
 }

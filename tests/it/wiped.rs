@@ -259,6 +259,26 @@ async fn a_stream_that_was_lost_while_no_gateway_ran_is_told_by_the_next_one() {
     complete_behind_gaps(&mut fleet).await;
 }
 
+/// Another process made the stream anew, and whoever had the shards wrote their keys again; then it had to go,
+/// before it could say that they were lost. Its successor says so, though the keys are newer than the stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_written_again_hides_no_loss() {
+    let mut fleet = Fleet::start().at_exactly(RATE).await;
+    fleet.flow(300).await;
+    let before = fleet.discord.figures().await;
+    assert_eq!(fleet.stop_gateway(0).await, Some(0));
+    let config = fleet.stream().await.cached_info().config.clone();
+    delete(&fleet, "DISCORD").await;
+    fleet.broker.jetstream.create_stream(config).await.unwrap();
+    let written = fleet.write_again("discord_state", "session.").await;
+    assert_eq!(written, 4);
+    fleet.restart_gateway(0);
+    fleet.resumed_since(&before, 4).await;
+    gaps_said(&fleet).await;
+    fleet.flow(300).await;
+    complete_behind_gaps(&mut fleet).await;
+}
+
 /// `nats kv purge`, or somebody who empties the bucket's stream.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purged_state_bucket_is_written_again() {

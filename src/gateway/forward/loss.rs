@@ -57,7 +57,7 @@ impl Publisher {
         metrics::gap(reason);
         let message = Message::of_gap(session, seq, None, reason);
         self.budget.add(message.body.size());
-        self.told.progress.loses();
+        self.told.progress.loses(clock::ms_of(self.outlet.made));
         self.told.progress.waits();
         waiting.put_back(std::iter::once(message));
     }

@@ -14,6 +14,10 @@ use super::message::Tag;
 pub struct Progress {
     stored: AtomicU64,
     last: Mutex<Option<Tag>>,
+    /// When the stream that holds the shard was made, in milliseconds since the Unix epoch.
+    made_ms: AtomicU64,
+    /// The same of the one that the shard goes on in once it has said that the last one was lost.
+    next_ms: AtomicU64,
     /// Messages handed over that are not on their way to the stream.
     waiting: AtomicU64,
     /// Times that the stream was found to have lost what it held of the shard.
@@ -42,9 +46,21 @@ impl Progress {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// The stream has lost it once more.
-    pub(super) fn loses(&self) {
+    /// The stream has lost it once more; it goes on in one that was made then.
+    pub(super) fn loses(&self, made_ms: u64) {
         self.lost.fetch_add(1, Ordering::Relaxed);
+        self.next_ms.store(made_ms, Ordering::Relaxed);
+    }
+
+    /// When the stream that holds the shard was made, in milliseconds since the Unix epoch. It stays that of
+    /// a stream that is lost until the stream that is there holds the word of that.
+    pub fn made_ms(&self) -> u64 {
+        self.made_ms.load(Ordering::Relaxed)
+    }
+
+    /// The shard begins: the stream that holds it was made then.
+    pub fn is_held_since(&self, made_ms: u64) {
+        self.made_ms.store(made_ms, Ordering::Relaxed);
     }
 
     /// Messages that wait for their way to the stream.
@@ -86,7 +102,12 @@ impl Progress {
     }
 
     /// The word of the publisher itself that the stream was lost is in the stream: nobody waits for it.
-    pub(super) fn last_is(&self, tag: Tag) {
+    pub(super) fn goes_on(&self, tag: Tag) {
+        self.is_held_since(self.next_ms.load(Ordering::Relaxed));
+        self.last_is(tag);
+    }
+
+    fn last_is(&self, tag: Tag) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag);
     }
 }

@@ -97,7 +97,7 @@ impl Told {
     pub(super) fn stored(&self, message: Message, budget: &Budget, meters: &Meters, now: Instant) {
         budget.remove(message.body.size());
         if message.is_of_stream() {
-            self.progress.last_is(message.tag());
+            self.progress.goes_on(message.tag());
         } else {
             self.progress.one_more(message.tag());
         }

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 
 use super::Stay;
 use crate::{
+    clock,
     fleet::ShardId,
     gateway::{
         forward::{Last, Outlet},
@@ -19,6 +20,8 @@ pub(super) struct Begin {
     pub(super) point: ResumePoint,
     /// The stream has lost what it held of the shard, and nobody has said so.
     pub(super) lost: bool,
+    /// When the stream that held the shard so far was made, in milliseconds since the Unix epoch.
+    pub(super) held_ms: u64,
 }
 
 /// Why a shard begins once more in the same stay of its group.
@@ -37,21 +40,31 @@ impl Stay {
     pub(super) async fn begin(&self, id: ShardId, again: Again) -> Result<Begin> {
         let (tools, generation, stream) = (&self.tools, self.layout.generation, self.stream());
         let key = SessionKey::open(tools.state.clone(), generation, id, self.epoch);
-        let (key, stored) = key.await?;
+        let (mut key, stored) = key.await?;
         let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
         let mut outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
-        outlet.made = match again {
-            Again::First => self.made,
-            Again::Retry | Again::Behind => outlet.made_now().await?,
-        };
         let (found, gap) = outlet.last_and_gap().await;
         if found == Last::Unknown {
             bail!("the leader of the stream {stream} does not answer");
         }
         let ready = session::last_ready(&tools.broker, &stream, id).await?;
         let stored = stored.or_else(|| self.shared.remembered.get(generation, id));
+        // One that was made anew since the group began would seem never to have held the shard.
+        let may_have = found == Last::Nothing && stored.is_some();
+        let known_to_be = again == Again::First && !may_have;
+        outlet.made = if known_to_be {
+            self.made
+        } else {
+            outlet.made_now().await?
+        };
         let before = stored.as_ref().map(|known| known.is_before(outlet.made));
         let lost = found == Last::Nothing && before == Some(true);
+        let held_ms = match &stored {
+            // Until the stream that is there says that it is not the one.
+            Some(known) if lost => known.held_since(),
+            _ => clock::ms_of(outlet.made),
+        };
+        key.is_held_since(held_ms);
         let stored = stored.map(|known| StoredSession {
             seq: if again == Again::Behind {
                 0
@@ -66,6 +79,7 @@ impl Stay {
             outlet,
             point,
             lost,
+            held_ms,
         })
     }
 }

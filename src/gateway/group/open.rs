@@ -52,7 +52,8 @@ impl Open {
         let stop = &self.shard.stop;
         let publishing = Box::new(self.publisher).run(self.point.last);
         let publisher = spawn(PUBLISHER, stop, publishing);
-        let keeping = keep::keep(self.key, self.readies, self.moved, self.losses);
+        let progress = Arc::clone(&on_status.gauge.progress);
+        let keeping = keep::keep(self.key, self.readies, self.moved, self.losses, progress);
         let keeper = spawn(KEEPER, stop, keeping);
         let points = self.shard.points.clone();
         let began = self.point.session.clone();
@@ -70,7 +71,7 @@ impl Open {
                 let (place, progress) = ((shown.generation, shown.id), &shown.gauge.progress);
                 let (left, began) = (last.clone(), began.as_ref());
                 let remembered = &shown.remembered;
-                remembered.keep(place, left, began, progress, shown.made);
+                remembered.keep(place, left, began, progress);
             }
             if let (shard::End::Stopped, forward::End::Flushed, Some(session)) =
                 (end, outcome, last)
@@ -116,8 +117,6 @@ pub(super) struct Shown {
     pub(super) gauges: Gauges,
     pub(super) remembered: Remembered,
     pub(super) generation: u64,
-    /// When its stream was made, as it began.
-    pub(super) made: i128,
     pub(super) id: ShardId,
     pub(super) gauge: Arc<Gauge>,
 }

@@ -24,6 +24,18 @@ impl Fleet {
         subjects.try_collect().await.ok()
     }
 
+    /// Writes keys of a bucket again as they stand, those that begin so: how many there are.
+    pub(crate) async fn write_again(&self, bucket: &str, begin: &str) -> usize {
+        let keys = self.keys_of(bucket).await.unwrap();
+        let store = self.broker.jetstream.get_key_value(bucket).await.unwrap();
+        let keys: Vec<_> = keys.iter().filter(|key| key.starts_with(begin)).collect();
+        for key in &keys {
+            let value = store.get(key.as_str()).await.unwrap().unwrap();
+            store.put(key.as_str(), value).await.unwrap();
+        }
+        keys.len()
+    }
+
     /// The lines of `/metrics` that tell of one metric of a process.
     pub(crate) async fn metric(&self, process: &str, metric: &str) -> Vec<String> {
         let state = self.state().await;
