@@ -46,7 +46,7 @@ fuzz_target!(|payload: &str| {
         let most = if subject::is_event(name) { 64 } else { 257 };
         assert!(written.len() <= most && written.bytes().all(|byte| byte.is_ascii_graphic()));
     }
-    _ = peek::resumable(payload);
+    _ = peek::resumable(payload.as_bytes());
     if let Some(ready) = session::ready(payload.as_bytes()) {
         let name = event::session_name(&ready.session_id);
         assert!(name.len() <= 128 && name.bytes().all(|byte| byte.is_ascii_graphic()));

@@ -2,7 +2,6 @@
 
 use std::{env::consts::OS, time::Duration};
 
-use serde::Deserialize;
 use twilight_model::gateway::{
     Capabilities, Intents, ShardId,
     payload::outgoing::{
@@ -12,23 +11,21 @@ use twilight_model::gateway::{
     },
 };
 
-use super::track::Session;
+use super::{
+    peek::{fields, text},
+    track::Session,
+};
 use crate::config::Secret;
 
 /// The interval that a HELLO names; none where it names no number of milliseconds.
 ///
 /// <https://discord.com/developers/docs/events/gateway-events#hello>
-pub fn heartbeat_interval(payload: &str) -> Option<Duration> {
-    #[derive(Deserialize)]
-    struct Payload {
-        d: Hello,
-    }
-    #[derive(Deserialize)]
-    struct Hello {
-        heartbeat_interval: f64,
-    }
-    let Payload { d } = serde_json::from_str(payload).ok()?;
-    Duration::try_from_secs_f64(d.heartbeat_interval / 1000.0).ok()
+pub fn heartbeat_interval(payload: &[u8]) -> Option<Duration> {
+    let payload = text(payload);
+    let [d] = fields(&payload, ["d"])?;
+    let [interval] = fields(d?.get(), ["heartbeat_interval"])?;
+    let ms: f64 = serde_json::from_str(interval?.get()).ok()?;
+    Duration::try_from_secs_f64(ms / 1000.0).ok()
 }
 
 /// As whom a shard identifies.
@@ -84,8 +81,9 @@ mod tests {
 
     #[test]
     fn hello_names_an_interval_or_none() {
-        let hello =
-            |d: &str| heartbeat_interval(&format!(r#"{{"t":null,"s":null,"op":10,"d":{d}}}"#));
+        let hello = |d: &str| {
+            heartbeat_interval(format!(r#"{{"t":null,"s":null,"op":10,"d":{d}}}"#).as_bytes())
+        };
         let ms = |ms| Some(Duration::from_millis(ms));
         assert_eq!(
             hello(r#"{"heartbeat_interval":41250,"_trace":["x"]}"#),

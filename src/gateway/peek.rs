@@ -1,8 +1,9 @@
 //! Pure: `op`, `s` and `t` borrowed from the head of a raw payload, without parsing the rest.
 //!
 //! Discord sends `{"t":…,"s":…,"op":…,"d":…}`; any other order is still right, by a slower path. What is no
-//! name or no number there is none: a dispatch without either is a dispatch all the same. A field that
-//! stands twice counts as it stands first, on both paths.
+//! name or no number there is none: a dispatch without either is a dispatch all the same. Of a field that
+//! stands twice the last one counts, as for whoever reads the payload behind it. What is no UTF-8 within a
+//! string costs that string alone.
 
 use std::{borrow::Cow, fmt};
 
@@ -33,28 +34,36 @@ pub struct Head<'a> {
 }
 
 /// Reads the envelope; none where the payload is no JSON object with an opcode.
-pub fn peek(payload: &str) -> Option<Head<'_>> {
+pub fn peek(payload: &(impl AsRef<[u8]> + ?Sized)) -> Option<Head<'_>> {
+    let payload = payload.as_ref();
     quick(payload).or_else(|| thorough(payload))
 }
 
+/// A payload as text; what is no UTF-8 in it is replaced.
+pub fn text(payload: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(payload)
+}
+
 /// The order that Discord sends, and nothing else.
-fn quick(payload: &str) -> Option<Head<'_>> {
-    let rest = payload.strip_prefix(r#"{"t":"#)?;
-    let (t, rest) = match rest.strip_prefix('"') {
+fn quick(payload: &[u8]) -> Option<Head<'_>> {
+    let rest = payload.strip_prefix(br#"{"t":"#)?;
+    let (t, rest) = match rest.strip_prefix(b"\"") {
         Some(rest) => {
-            let (t, rest) = rest.split_once('"')?;
+            let end = rest.iter().position(|byte| *byte == b'"')?;
+            let (t, rest) = rest.split_at(end);
             // An escape is the slower path's.
-            (!t.contains('\\')).then_some(())?;
-            (Some(t), rest.strip_prefix(r#","s":"#)?)
+            (!t.contains(&b'\\')).then_some(())?;
+            let t = std::str::from_utf8(t).ok()?;
+            (Some(t), rest.strip_prefix(br#"","s":"#)?)
         }
-        None => (None, rest.strip_prefix(r#"null,"s":"#)?),
+        None => (None, rest.strip_prefix(br#"null,"s":"#)?),
     };
-    let (s, rest) = match rest.strip_prefix("null") {
+    let (s, rest) = match rest.strip_prefix(b"null") {
         Some(rest) => (None, rest),
         None => number(rest).map(|(s, rest)| (Some(s), rest))?,
     };
-    let (op, rest) = number(rest.strip_prefix(r#","op":"#)?)?;
-    rest.starts_with([',', '}']).then_some(())?;
+    let (op, rest) = number(rest.strip_prefix(br#","op":"#)?)?;
+    ends_with_data(rest).then_some(())?;
     Some(Head {
         op: u8::try_from(op).ok()?,
         s,
@@ -62,9 +71,17 @@ fn quick(payload: &str) -> Option<Head<'_>> {
     })
 }
 
-fn number(text: &str) -> Option<(u64, &str)> {
+/// True if nothing, or `d` alone, stands behind the head: one of its fields that stands there again ends
+/// otherwise.
+fn ends_with_data(rest: &[u8]) -> bool {
+    const ENDS: [&[u8]; 5] = [b"}}", b"]}", b"null}", b"true}", b"false}"];
+    let has_data = rest.starts_with(br#","d":"#) && ENDS.iter().any(|end| rest.ends_with(end));
+    has_data || rest == b"}"
+}
+
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let (mut number, mut digits) = (0_u64, 0);
-    for byte in text.bytes().take_while(u8::is_ascii_digit) {
+    for byte in text.iter().take_while(|byte| byte.is_ascii_digit()) {
         number = number.checked_mul(10)?.checked_add((byte - b'0').into())?;
         digits += 1;
     }
@@ -72,7 +89,17 @@ fn number(text: &str) -> Option<(u64, &str)> {
 }
 
 /// Any order, any white space, any value.
-fn thorough(payload: &str) -> Option<Head<'_>> {
+fn thorough(payload: &[u8]) -> Option<Head<'_>> {
+    match text(payload) {
+        Cow::Borrowed(payload) => envelope(payload),
+        Cow::Owned(payload) => envelope(&payload).map(|head| Head {
+            t: head.t.map(|t| Cow::Owned(t.into_owned())),
+            ..head
+        }),
+    }
+}
+
+fn envelope(payload: &str) -> Option<Head<'_>> {
     let [op, s, t] = fields(payload, ["op", "s", "t"])?;
     Some(Head {
         op: serde_json::from_str(op?.get()).ok()?,
@@ -99,7 +126,7 @@ pub fn fields<'a, const N: usize>(
             let mut found = [None; N];
             while let Some((name, value)) = map.next_entry::<Cow<'a, str>, &RawValue>()? {
                 if let Some(at) = self.0.iter().position(|one| *one == name) {
-                    found[at].get_or_insert(value);
+                    found[at] = Some(value);
                 }
             }
             Ok(found)
@@ -133,12 +160,8 @@ fn whole(value: &str) -> Option<u64> {
 }
 
 /// The `d` of an `op` 9: true if the session may be resumed.
-pub fn resumable(payload: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Invalid {
-        d: bool,
-    }
-    serde_json::from_str::<Invalid>(payload).is_ok_and(|invalid| invalid.d)
+pub fn resumable(payload: &[u8]) -> bool {
+    fields(&text(payload), ["d"]).is_some_and(|[d]| d.is_some_and(|d| d.get() == "true"))
 }
 
 #[cfg(test)]
@@ -149,7 +172,7 @@ mod tests {
 
     #[test]
     fn reads_the_order_that_discord_sends() {
-        let head = quick(r#"{"t":"MESSAGE_CREATE","s":42,"op":0,"d":{"op":9}}"#);
+        let head = quick(br#"{"t":"MESSAGE_CREATE","s":42,"op":0,"d":{"op":9}}"#);
         assert_eq!(
             head,
             Some(Head {
@@ -158,7 +181,7 @@ mod tests {
                 t: Some("MESSAGE_CREATE".into())
             })
         );
-        let head = quick(r#"{"t":null,"s":null,"op":11}"#);
+        let head = quick(br#"{"t":null,"s":null,"op":11}"#);
         assert_eq!(
             head,
             Some(Head {
@@ -172,7 +195,7 @@ mod tests {
     #[test]
     fn another_order_is_still_right() {
         let payload = r#"{"d":{"t":"NO","s":1,"op":3},"op":0,"s":7,"t":"TYPING_START"}"#;
-        assert_eq!(quick(payload), None);
+        assert_eq!(quick(payload.as_bytes()), None);
         assert_eq!(
             peek(payload),
             Some(Head {
@@ -208,9 +231,16 @@ mod tests {
 
     #[test]
     fn an_invalid_session_says_whether_it_may_be_resumed() {
-        assert!(resumable(r#"{"t":null,"s":null,"op":9,"d":true}"#));
-        assert!(!resumable(r#"{"t":null,"s":null,"op":9,"d":false}"#));
-        assert!(!resumable("nonsense"));
+        assert!(resumable(br#"{"t":null,"s":null,"op":9,"d":true}"#));
+        assert!(resumable(br#"{"op":9,"d":false,"d": true}"#));
+        for none in [
+            &br#"{"t":null,"s":null,"op":9,"d":false}"#[..],
+            br#"{"d":"true"}"#,
+            b"{}",
+            b"\xff",
+        ] {
+            assert!(!resumable(none));
+        }
     }
 
     #[test]
@@ -249,29 +279,45 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_stands_twice_counts_as_it_stands_first() {
+    fn of_a_field_that_stands_twice_the_last_one_counts() {
         for payload in [
-            r#"{"t":"A","s":1,"op":0,"d":{},"t":"B","s":2,"op":7}"#,
-            r#"{"op":0,"t":"A","s":1,"d":{},"t":"B","s":2,"op":7}"#,
+            r#"{"t":"A","s":999,"op":7,"d":{},"t":"B","s":2,"op":0}"#,
+            r#"{"t":"A","s":999,"op":7,"s":2,"op":0,"d":{},"t":"B"}"#,
+            r#"{"t":"B","s":2,"op":7,"op":0,"d":{}}"#,
+            r#"{"op":7,"t":"A","s":999,"d":{},"t":"B","s":2,"op":0}"#,
         ] {
             let head = peek(payload).unwrap();
-            assert_eq!(
-                (head.op, head.s, head.t.as_deref()),
-                (0, Some(1), Some("A"))
-            );
+            let read = (head.op, head.s, head.t.as_deref());
+            assert_eq!(read, (0, Some(2), Some("B")), "{payload}");
         }
+    }
+
+    #[test]
+    fn what_is_no_utf_8_costs_its_own_string_alone() {
+        let payload = b"{\"t\":\"A\",\"s\":5,\"op\":0,\"d\":{\"name\":\"\xff\xfe\"}}";
+        let head = Head {
+            op: 0,
+            s: Some(5),
+            t: Some("A".into()),
+        };
+        assert_eq!(peek(&payload[..]), Some(head.clone()));
+        let payload = b"{\"op\":0,\"d\":{\"name\":\"\xff\"},\"s\":5,\"t\":\"A\"}";
+        assert_eq!(peek(&payload[..]), Some(head));
+        let payload = b"{\"t\":\"A\xff\",\"s\":5,\"op\":0,\"d\":{}}";
+        assert_eq!(peek(&payload[..]).unwrap().t.unwrap(), "A\u{fffd}");
+        assert_eq!(peek(&b"{\"t\":\"A\",\"s\":5,\"op\":0,\xff"[..]), None);
     }
 
     proptest! {
         #[test]
         fn both_paths_agree(t in "[A-Z_]{1,20}", s in 0_u64..1 << 53, op in 0_u8..12) {
             let payload = format!(r#"{{"t":"{t}","s":{s},"op":{op},"d":{{"s":1}}}}"#);
-            prop_assert_eq!(quick(&payload), thorough(&payload));
+            prop_assert_eq!(quick(payload.as_bytes()), thorough(payload.as_bytes()));
         }
 
         #[test]
-        fn never_panics(bytes in any::<String>()) {
-            _ = peek(&bytes);
+        fn never_panics(bytes in any::<String>(), raw in any::<Vec<u8>>()) {
+            _ = (peek(&bytes), peek(&raw), resumable(&raw));
             _ = peek(&format!(r#"{{"t":"{bytes}"#));
             for value in [bytes.clone(), serde_json::to_string(&bytes).unwrap()] {
                 _ = peek(&format!(r#"{{"t":{value},"s":1,"op":0}}"#));

@@ -3,7 +3,7 @@
 //! Every word of Discord's is looked at before it is used: what is no id is none, what is no url is
 //! empty, and neither costs the other.
 
-use super::peek::{fields, string};
+use super::peek::{fields, string, text};
 
 /// A longer id is none: RESUME has to carry it in 4096 bytes, escaped.
 const LONGEST_ID: usize = 512;
@@ -23,13 +23,13 @@ pub struct Ready {
 
 /// Reads a READY's payload; none where it names no session.
 pub fn ready(payload: &[u8]) -> Option<Ready> {
-    let payload = std::str::from_utf8(payload).ok()?;
-    let [d] = fields(payload, ["d"])?;
+    let payload = text(payload);
+    let [d] = fields(&payload, ["d"])?;
     let [id, url] = fields(d?.get(), ["session_id", "resume_gateway_url"])?;
-    let text = |value: &str| string(value).map(std::borrow::Cow::into_owned);
-    let session_id = id.and_then(|id| text(id.get()))?;
+    let word = |value: &str| string(value).map(std::borrow::Cow::into_owned);
+    let session_id = id.and_then(|id| word(id.get()))?;
     let known = (1..=LONGEST_ID).contains(&session_id.len());
-    let url = url.and_then(|url| text(url.get())).unwrap_or_default();
+    let url = url.and_then(|url| word(url.get())).unwrap_or_default();
     known.then(|| Ready {
         session_id,
         resume_gateway_url: usable(url),
@@ -139,6 +139,8 @@ mod tests {
         assert_eq!(of(r#""cr\r\nlf""#, "7").unwrap().session_id, "cr\r\nlf");
         // A name of a user that is no text is nobody's business.
         let other = br#"{"d":{"user":{"username":"\ud800"},"session_id":"a","session_id":"b"}}"#;
+        assert_eq!(ready(other).unwrap().session_id, "b");
+        let other = b"{\"d\":{\"user\":{\"username\":\"\xff\"},\"session_id\":\"a\"}}";
         assert_eq!(ready(other).unwrap().session_id, "a");
     }
 

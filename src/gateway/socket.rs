@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::anyhow;
+use bytes::Bytes;
 use futures_util::{Sink, Stream as _};
 use tokio::{sync::watch, task::unconstrained};
 use tokio_websockets::{CloseCode, Message};
@@ -59,10 +59,10 @@ enum Stage {
 pub enum Polled {
     /// Opening it has come so far; HELLO: it is open.
     Step(State),
-    /// A payload.
-    Text(String),
+    /// A payload: JSON, or what should be.
+    Payload(Bytes),
     /// A payload that is too large to be kept: how it begins, and its size.
-    TooLarge(String, usize),
+    TooLarge(Vec<u8>, usize),
     /// The connection is over; the code of Discord's close frame, if there was one.
     Closed(Option<u16>),
     /// The connection is over, for this reason.
@@ -207,14 +207,12 @@ fn read(stream: &mut Stream, inflate: &mut Inflate, cx: &mut Context<'_>) -> Pol
         };
         let polled = if message.is_binary() {
             match inflate.message(message.as_payload()) {
-                Ok(Inflated::Message(bytes)) => text(bytes),
-                Ok(Inflated::TooLarge(head, size)) => {
-                    Polled::TooLarge(String::from_utf8_lossy(&head).into_owned(), size)
-                }
+                Ok(Inflated::Message(bytes)) => Polled::Payload(bytes.into()),
+                Ok(Inflated::TooLarge(head, size)) => Polled::TooLarge(head, size),
                 Err(error) => Polled::Failed(error),
             }
-        } else if let Some(text) = message.as_text() {
-            Polled::Text(text.to_owned())
+        } else if message.is_text() {
+            Polled::Payload(Bytes::copy_from_slice(message.as_payload()))
         } else if message.is_close() {
             let code = message.as_close().map(|(code, _)| u16::from(code));
             // An empty close frame reads as this one, which no peer can send.
@@ -223,13 +221,6 @@ fn read(stream: &mut Stream, inflate: &mut Inflate, cx: &mut Context<'_>) -> Pol
             continue;
         };
         return Poll::Ready(polled);
-    }
-}
-
-fn text(bytes: Vec<u8>) -> Polled {
-    match String::from_utf8(bytes) {
-        Ok(text) => Polled::Text(text),
-        Err(_) => Polled::Failed(anyhow!("a payload is no UTF-8")),
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::interrupt::{At, Then};
 use super::rest::RestFault;
+use super::session::wants_sequence;
 
 /// Which shards a fault is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +86,12 @@ pub(super) enum Fault {
         for_ms: Option<u64>,
     },
     /// A text as it is; with `"s":"next"` it is a dispatch of the session.
-    Raw { text: String },
+    Raw {
+        text: String,
+        /// Each letter is one byte, so that what is no UTF-8 can be said.
+        #[serde(default)]
+        latin1: bool,
+    },
     /// What READY says of these two, as JSON; `absent`: nothing. A session id that is a string is the session's.
     Ready {
         #[serde(default)]
@@ -217,6 +223,13 @@ pub(super) fn parse(body: &[u8]) -> Result<(Fault, Shards), String> {
     let fault: Fault =
         serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
     match fault {
+        Fault::Raw {
+            text,
+            latin1: true,
+        } if !(wants_sequence(&text) && text.chars().all(|letter| letter <= '\u{ff}')) => Err(
+            "latin1: for a text with \"s\":\"next\" whose letters are bytes, \\u0000 to \\u00ff"
+                .to_owned(),
+        ),
         Fault::RestLimit { retry_after, .. } if !(0.0..=3600.0).contains(&retry_after) => {
             Err("retry_after: seconds, at most 3600".to_owned())
         }

@@ -108,10 +108,10 @@ impl Hub {
     }
 
     /// Sends a script's text into a session.
-    pub(super) fn raw(&self, session: &mut Session, text: &str) {
+    pub(super) fn raw(&self, session: &mut Session, text: &str, latin1: bool) {
         if session.ended.is_none() {
             let at = clock::unix_ms().saturating_sub(self.started_ms);
-            session.raw(text, at);
+            session.raw(text, latin1, at);
             self.sent.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -50,7 +50,7 @@ impl Hub {
                 dispatch: true,
             } => self.huge(shards, *bytes, true),
             Fault::Inflate { bytes, .. } => order(Order::Inflate(*bytes)),
-            Fault::Raw { text } => self.raw_to(shards, text),
+            Fault::Raw { text, latin1 } => self.raw_to(shards, text, *latin1),
             Fault::Outage { guilds, for_ms } => {
                 let most = guilds.unwrap_or(usize::MAX);
                 self.script()
@@ -85,11 +85,11 @@ impl Hub {
     }
 
     /// Sends a text to everybody who listens; a dispatch of the session's also to whoever resumes it.
-    fn raw_to(&self, shards: &Shards, text: &str) -> usize {
+    fn raw_to(&self, shards: &Shards, text: &str, latin1: bool) -> usize {
         let text: Arc<str> = text.into();
         self.each(shards, |session| {
             if session::wants_sequence(&text) {
-                self.raw(session, &text);
+                self.raw(session, &text, latin1);
                 return true;
             }
             session.order(Order::Say(Arc::clone(&text)))

@@ -103,7 +103,7 @@ impl Peer {
         if let Some(shared) = &self.session
             && session::wants_sequence(text)
         {
-            self.hub.raw(&mut shared.lock(), text);
+            self.hub.raw(&mut shared.lock(), text, false);
             return Ok(());
         }
         let said: Value = serde_json::from_str(text).unwrap_or_default();

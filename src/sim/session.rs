@@ -135,14 +135,21 @@ impl Session {
         self.last
     }
 
-    /// Numbers, records and keeps a script's text that [`wants_sequence`].
-    pub(super) fn raw(&mut self, text: &str, at: u64) {
+    /// Numbers, records and keeps a script's text that [`wants_sequence`]. `latin1`: each letter is one byte.
+    pub(super) fn raw(&mut self, text: &str, latin1: bool, at: u64) {
         self.last += 1;
         let text = text.replacen(NEXT, &format!(r#""s":{}"#, self.last), 1);
         let said: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let name = said["t"].as_str().unwrap_or_default();
-        self.rows.push_named(name, self.last, text.as_bytes(), at);
-        self.keep(Payload::plain(text.into()));
+        let payload: Bytes = match latin1 {
+            true => text
+                .chars()
+                .filter_map(|letter| u8::try_from(letter).ok())
+                .collect(),
+            false => text.clone().into(),
+        };
+        self.rows.push_named(name, self.last, &payload, at);
+        self.keep(Payload::plain(payload));
     }
 
     /// A script's text claimed this sequence: the client may believe it.

@@ -97,3 +97,34 @@ async fn a_session_that_never_resumes_is_given_up_aloud() {
     let report = fleet.audit().await;
     assert_eq!(report.gaps, 1, "{report:?}");
 }
+
+/// What is no UTF-8 in a string, and a field that stands twice: the event is stored as it came, and neither its
+/// connection nor what follows is lost for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn payloads_that_a_strict_reader_refuses_are_stored_as_they_came() {
+    let mut fleet = Fleet::start().events_per_second(400).await;
+    fleet.flow(200).await;
+    let before = fleet.discord.figures().await;
+    for text in [
+        "{\"t\":\"A\",\"s\":\"next\",\"op\":0,\"d\":{\"name\":\"\u{ff}\u{fe}\"}}",
+        "{\"op\":0,\"d\":{\"name\":\"\u{e9}\"},\"t\":\"B\",\"s\":\"next\"}",
+        r#"{"t":"C","s":"next","op":7,"d":{},"op":0}"#,
+        r#"{"t":"D","s":999999,"op":0,"d":{},"s":"next"}"#,
+        r#"{"t":"E","op":9,"s":"next","op":0,"d":{}}"#,
+    ] {
+        let raw = json!({ "fault": "raw", "text": text, "latin1": true });
+        assert_eq!(fleet.fault(raw).await, 4);
+        fleet.flow(100).await;
+    }
+    let now = fleet.discord.figures().await;
+    assert_eq!(now.connections, before.connections, "a connection was lost");
+    assert_eq!(fleet.audit().await.gaps, 0);
+    let stored = fleet.messages().await;
+    for name in ["A", "B", "C", "D", "E"] {
+        let count = stored
+            .iter()
+            .filter(|message| message.event() == name)
+            .count();
+        assert_eq!(count, 4, "{name}");
+    }
+}

@@ -71,7 +71,9 @@ impl Shard {
     fn reads(&mut self, text: &str) {
         let head = peek(text).unwrap_or_else(|| panic!("no payload: {text}"));
         let known = self.intake.known(&head);
-        _ = self.intake.dispatch(known, text.to_owned(), clock::now());
+        _ = self
+            .intake
+            .dispatch(known, text.to_owned().into(), clock::now());
     }
 
     /// Everything taken is stored. `last`: of the stream, when it began.

@@ -146,3 +146,22 @@ async fn a_dispatch_comes_before_ready() {
     assert_eq!(record[&(client.session.clone(), 1)]["event"], "USER_UPDATE");
     assert_eq!(record[&(client.session.clone(), 2)]["event"], "READY");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_utf_8_is_said_byte_by_byte() {
+    let sim = Sim::start("--events-per-second 0").await;
+    let mut client = Client::ready(sim.address, "&compress=zstd-stream", (0, 1)).await;
+    client.read(2).await;
+    client.lenient = true;
+    for text in ["{}", "\"s\":\"next\"\u{100}"] {
+        let fault = json!({ "fault": "raw", "text": text, "latin1": true });
+        assert_eq!(sim.post("/sim/fault", &fault.to_string()).await.0, 400);
+    }
+    let text = "{\"t\":\"A\",\"s\":\"next\",\"op\":0,\"d\":\"\u{ff}\"}";
+    let fault = json!({ "fault": "raw", "text": text, "latin1": true });
+    assert_eq!(sim.fault(&fault.to_string()).await, 1);
+    let record = sim.record().await;
+    let sent = b"{\"t\":\"A\",\"s\":4,\"op\":0,\"d\":\"\xff\"}";
+    let row = &record[&(client.session.clone(), 4)];
+    assert_eq!(row["hash"].as_str(), Some(hash(sent).as_str()));
+}

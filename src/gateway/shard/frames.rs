@@ -1,5 +1,7 @@
 //! What a poll brings: payloads, closes, failures.
 
+use bytes::Bytes;
+
 use super::{End, Mode, Run, intake::Take};
 use crate::{
     clock::{self, Instant},
@@ -24,7 +26,7 @@ impl Run {
         let now = clock::now();
         self.polled = true;
         match polled {
-            Polled::Text(text) => self.text(text, now).await,
+            Polled::Payload(payload) => self.payload(payload, now).await,
             Polled::TooLarge(head, size) => self.too_large(&head, size, now).await,
             Polled::Step(state) => self.on(Event::Step(state), now).await,
             Polled::Closed(code) => return self.closed(code, now),
@@ -46,27 +48,27 @@ impl Run {
         self.carry_out(action, now).await;
     }
 
-    async fn text(&mut self, text: String, now: Instant) {
+    async fn payload(&mut self, payload: Bytes, now: Instant) {
         // What comes while it parks or leaves is replayed later: taking it would fill a full buffer.
         let leaves = self.lifecycle.state() == State::Closing && self.mode != Mode::Stopping;
         if leaves || self.mode == Mode::Parking {
             return;
         }
-        let Some(head) = peek::peek(&text) else {
+        let Some(head) = peek::peek(&payload) else {
             let shard = self.shard.id;
             if let Some(more) = self.shard.discord.lines.one_more(now) {
-                tracing::warn!(%shard, more, bytes = text.len(), "shard {shard} received what is no payload");
+                tracing::warn!(%shard, more, bytes = payload.len(), "shard {shard} received what is no payload: it is passed over");
             }
             return;
         };
         match head.op {
             peek::DISPATCH => {
                 if head.t.as_deref() == Some("RATE_LIMITED") {
-                    self.shard.commands.rate_limited(&text, now);
+                    self.shard.commands.rate_limited(&peek::text(&payload), now);
                 }
                 let resumed = head.t.as_deref() == Some("RESUMED");
                 let known = self.intake.known(&head);
-                let take = self.intake.dispatch(known, text, now);
+                let take = self.intake.dispatch(known, payload, now);
                 match take {
                     Take::Dropped => self.keep.dropped(),
                     Take::Began | Take::Queued => self.keep.queued(),
@@ -81,7 +83,7 @@ impl Run {
                 }
             }
             peek::INVALID_SESSION => {
-                let resumable = peek::resumable(&text);
+                let resumable = peek::resumable(&payload);
                 self.on(Event::Invalid { resumable }, now).await;
             }
             peek::HEARTBEAT_ACK => {
@@ -93,7 +95,7 @@ impl Run {
             HEARTBEAT => self.on(Event::HeartbeatAsked, now).await,
             RECONNECT => self.on(Event::Reconnect, now).await,
             HELLO => {
-                let interval = control::heartbeat_interval(&text);
+                let interval = control::heartbeat_interval(&payload);
                 self.on(Event::Hello(interval), now).await;
             }
             _ => {}
@@ -101,7 +103,7 @@ impl Run {
     }
 
     /// It was read to its end and not kept.
-    async fn too_large(&mut self, head: &str, size: usize, now: Instant) {
+    async fn too_large(&mut self, head: &[u8], size: usize, now: Instant) {
         let shard = self.shard.id;
         let head = peek::peek(head).filter(|head| head.op == peek::DISPATCH);
         let seq = head.and_then(|head| head.s);

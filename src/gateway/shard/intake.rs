@@ -96,18 +96,18 @@ impl Intake {
     }
 
     /// Takes a dispatch.
-    pub fn dispatch(&mut self, known: Known, text: String, now: Instant) -> Take {
+    pub fn dispatch(&mut self, known: Known, payload: Bytes, now: Instant) -> Take {
         self.heard = true;
         let Known { seq, kind } = known;
         let is_ready = &*kind.name == "READY";
-        if is_ready && let Some(unnumbered) = self.begin(seq, &text) {
-            return match self.store(kind, unnumbered, text, now) {
+        if is_ready && let Some(unnumbered) = self.begin(seq, &payload) {
+            return match self.store(kind, unnumbered, payload, now) {
                 Take::Queued => Take::Began,
                 dropped => dropped,
             };
         }
         let mut unnumbered = 0;
-        match self.track.dispatch(seq, text.as_bytes()) {
+        match self.track.dispatch(seq, &payload) {
             Dispatch::Next => {}
             Dispatch::Hole(lost) => self.announce(Some(lost)),
             Dispatch::Unnumbered(count) => {
@@ -131,7 +131,7 @@ impl Intake {
         if &*kind.name == UNNAMED_EVENT {
             self.say_strange("a name that a subject can hold", now);
         }
-        self.store(kind, unnumbered, text, now)
+        self.store(kind, unnumbered, payload, now)
     }
 
     /// The session is over: says so at once.
@@ -228,9 +228,9 @@ impl Intake {
 
     /// A READY begins a session. Returns its place among events without a number, 0 where it has one; none
     /// where it is of the session in progress.
-    fn begin(&mut self, seq: Option<u64>, text: &str) -> Option<u32> {
+    fn begin(&mut self, seq: Option<u64>, payload: &[u8]) -> Option<u32> {
         let shard = self.id;
-        let ready = session::ready(text.as_bytes()).unwrap_or_else(|| {
+        let ready = session::ready(payload).unwrap_or_else(|| {
             tracing::error!(
                 %shard,
                 "Discord's READY for shard {shard} names no session. Its events are stored under a name of \
@@ -284,14 +284,13 @@ impl Intake {
     }
 
     /// Hands an event on that the track has accepted, unless nobody wants it.
-    fn store(&mut self, kind: Arc<Kind>, unnumbered: u32, text: String, now: Instant) -> Take {
+    fn store(&mut self, kind: Arc<Kind>, unnumbered: u32, payload: Bytes, now: Instant) -> Take {
         if !kind.forwarded {
             return dropped("denied");
         }
         if self.sink.budget.admit(kind.sheddable, clock::unix_ms) == Admission::Shed {
             return dropped("shed");
         }
-        let payload = Bytes::from(text);
         self.send(Message {
             session: Arc::clone(&self.session),
             seq: self.track.session().map_or(0, |session| session.seq),
