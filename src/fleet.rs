@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 /// The zero-based number of a shard, Discord's `shard_id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,9 +71,28 @@ pub struct Layout {
     /// Grows by one with every resharding; part of every key, so that two cuts never share one.
     pub generation: u64,
     /// Discord's `num_shards`.
+    #[serde(deserialize_with = "within::<_, MOST_SHARDS>")]
     pub shards: u32,
     /// Shards that one lease covers.
+    #[serde(deserialize_with = "within::<_, LARGEST_GROUP>")]
     pub group_size: u32,
+}
+
+/// The most shards that a fleet has.
+pub const MOST_SHARDS: u32 = 65_536;
+/// The most shards that one lease covers.
+pub const LARGEST_GROUP: u32 = 1024;
+
+/// What stands in the bucket is checked like the configuration: a slip of a hand there would start as many
+/// tasks as it says.
+fn within<'de, D: Deserializer<'de>, const MOST: u32>(number: D) -> Result<u32, D::Error> {
+    let number = u32::deserialize(number)?;
+    if (1..=MOST).contains(&number) {
+        return Ok(number);
+    }
+    Err(D::Error::custom(format!(
+        "{number} is not a number from 1 to {MOST}"
+    )))
 }
 
 impl Layout {
@@ -136,6 +155,19 @@ mod tests {
     fn a_group_beyond_the_layout_is_empty() {
         assert_eq!(LAYOUT.shards_of(GroupId(3)).count(), 0);
         assert_eq!(LAYOUT.shards_of(GroupId(u32::MAX)).count(), 0);
+    }
+
+    #[test]
+    fn a_layout_that_nobody_can_run_is_not_read() {
+        let read = |shards: &str, group_size: &str| {
+            let text = format!(r#"{{"generation":1,"shards":{shards},"group_size":{group_size}}}"#);
+            serde_json::from_str::<Layout>(&text).map_err(|error| error.to_string())
+        };
+        assert!(read("1", "1").is_ok() && read("65536", "1024").is_ok());
+        for (shards, group_size) in [("0", "1"), ("4294967295", "1"), ("2", "0"), ("2", "1025")] {
+            let error = read(shards, group_size).unwrap_err();
+            assert!(error.contains("is not a number from 1 to"), "{error}");
+        }
     }
 
     #[test]

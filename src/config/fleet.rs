@@ -8,6 +8,7 @@ use super::{
     section::section,
     value::{FleetName, text},
 };
+use crate::fleet::{LARGEST_GROUP, MOST_SHARDS};
 
 section! {
     /// The fleet's own keys.
@@ -17,7 +18,7 @@ section! {
         /// How many shards the bot runs.
         shards: Shards = Shards::Auto, plain "\"auto\" or a number from 1 to 65536";
         /// Shards that one lease covers and one process runs together.
-        group_size: Count<1, 1024> = Count(16), plain "a number from 1 to 1024";
+        group_size: Count<1, LARGEST_GROUP> = Count(16), plain "a number from 1 to 1024";
         /// Events forwarded; empty: all.
         allow: Events = Events::default(), plain "event names such as [\"MESSAGE_CREATE\"]";
         /// Events never forwarded. READY and RESUMED always are.
@@ -40,7 +41,7 @@ impl FromStr for Shards {
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.parse::<u32>()) {
             ("auto", _) => Ok(Self::Auto),
-            (_, Ok(shards @ 1..=65_536)) => Ok(Self::Fixed(shards)),
+            (_, Ok(shards @ 1..=MOST_SHARDS)) => Ok(Self::Fixed(shards)),
             _ => Err(format!("{text:?} is not a number of shards")),
         }
     }

@@ -112,7 +112,8 @@ impl Lifecycle {
                 }
             }
             (Event::Identified, Permit) => self.enter(Identifying, now),
-            (Event::Ready, Identifying) | (Event::Resumed, Resuming) => {
+            // A READY for a RESUME is nowhere documented; what follows it is a session like any other.
+            (Event::Ready, Identifying | Resuming) | (Event::Resumed, Resuming) => {
                 (self.resumes, self.main_next) = (0, false);
                 self.live_since = Some(now);
                 self.enter(Live, now);

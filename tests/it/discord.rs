@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::fleet::{Fleet, wait::LIMIT};
+use crate::support::fleet::{
+    Fleet,
+    wait::{LIMIT, SOON, eventually},
+};
 
 /// The host that READY named answers 503 from now on: after one try there the generic one is resumed at.
 #[tokio::test(flavor = "multi_thread")]
@@ -127,4 +130,35 @@ async fn payloads_that_a_strict_reader_refuses_are_stored_as_they_came() {
             .count();
         assert_eq!(count, 4, "{name}");
     }
+}
+
+/// An event claims the number of a later one. What follows it is stored all the same: those whose numbers were
+/// leapt over, and those behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_leaps_silences_nothing_that_follows() {
+    let fleet = Fleet::start().await;
+    for (leap, after) in [(3_000, "NEAR"), (900_000, "FAR")] {
+        let say = |name: &str, seq: String| {
+            let text = format!(r#"{{"t":"{name}","s":{seq},"op":0,"d":{{}}}}"#);
+            json!({ "fault": "raw", "text": text })
+        };
+        assert_eq!(fleet.fault(say("LEAP", leap.to_string())).await, 4);
+        for _ in 0..30 {
+            assert_eq!(fleet.fault(say(after, r#""next""#.to_owned())).await, 4);
+        }
+        eventually("what follows is stored", SOON, async || {
+            let stored = fleet.messages().await;
+            let of = |name| {
+                stored
+                    .iter()
+                    .filter(|message| message.event() == name)
+                    .count()
+            };
+            (of(after) == 120).then_some(())
+        })
+        .await;
+    }
+    let stored = fleet.messages().await;
+    let leaps = stored.iter().filter(|message| message.event() == "LEAP");
+    assert_eq!(leaps.count(), 8);
 }

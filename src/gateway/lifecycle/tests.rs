@@ -418,3 +418,15 @@ fn the_manual_tells_every_state_with_its_limit() {
         assert!(manual.contains(&row), "docs/ARCHITECTURE.md lacks {row:?}");
     }
 }
+
+/// No document says that it may; what follows is a session all the same.
+#[test]
+fn a_ready_in_answer_to_a_resume_is_a_session_that_lives() {
+    let mut shard = Shard::new(9);
+    shard.live();
+    shard.on(Event::Ended(None));
+    shard.open_at_once();
+    shard.hello();
+    shard.on(Event::Ready);
+    assert_eq!(shard.life.state(), State::Live);
+}
