@@ -27,6 +27,7 @@ pub mod reach;
 pub mod ready;
 pub mod remembered;
 pub mod session;
+pub mod sessions;
 pub mod shard;
 pub mod socket;
 pub mod supervisor;
@@ -42,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     buffer::Budget, command::near::Near, discord::Discord, gauge::Gauges, group::Shared,
-    lane::Lane, remembered::Remembered, supervisor::Supervisor,
+    lane::Lane, remembered::Remembered, sessions::Sessions, supervisor::Supervisor,
 };
 use crate::{
     bot::{self, BotId},
@@ -96,6 +97,7 @@ pub async fn run(
         ttl: config.lease.ttl.0,
         losses: broker.losses.clone(),
         remembered: Remembered::default(),
+        sessions: Sessions::default(),
     });
     let (reports, heard) = mpsc::unbounded_channel();
     let mut lanes = Vec::new();

@@ -9,6 +9,7 @@
 //! one go.
 
 pub mod claim;
+mod collision;
 pub mod flight;
 pub mod form;
 pub mod ingest;
@@ -29,10 +30,11 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 pub use self::{
+    collision::Renamed,
     flight::Last,
     message::{Body, Message, Tag},
     outlet::Outlet,
-    progress::Progress,
+    progress::{Collision, Progress},
     seat::{Handover, Seat},
     shared::{GroupBatch, Told},
 };
@@ -87,6 +89,18 @@ pub struct Publisher {
     pub stored: Option<(Arc<str>, u64)>,
     /// What the stream held then it has lost already.
     pub lost: bool,
+    /// The name of a session that another one has too, and the one that its messages get.
+    pub renamed: Option<Renamed>,
+}
+
+/// What came of the first messages that wait.
+enum Stored {
+    /// So many are in the stream.
+    Messages(usize),
+    /// The stream was made anew.
+    Anew,
+    /// The stream knows the first one's id, and has another message under it.
+    Collides,
 }
 
 impl Drop for Publisher {
@@ -163,11 +177,11 @@ impl Publisher {
 
     /// Takes a message, and those that came with it.
     fn take(&mut self, waiting: &mut Waiting, first: Message) {
-        waiting.push(first);
+        waiting.push(self.rename(first));
         while waiting.has_room()
             && let Ok(next) = self.queue.try_recv()
         {
-            waiting.push(next);
+            waiting.push(self.rename(next));
         }
     }
 
@@ -178,11 +192,18 @@ impl Publisher {
         let flying = self.budget.takes_off();
         let stored = self.store(flight, waiting).await;
         drop(flying);
-        let (count, now) = (stored?, clock::now());
-        if count == 0 {
-            self.goes_on(waiting);
-            return Ok(());
-        }
+        let (stored, now) = (stored?, clock::now());
+        let count = match stored {
+            Stored::Messages(count) => count,
+            Stored::Anew => {
+                self.goes_on(waiting);
+                return Ok(());
+            }
+            Stored::Collides => {
+                self.collides(waiting);
+                return Ok(());
+            }
+        };
         self.meters.acked(now - sent_at);
         self.budget.acked(clock::unix_ms());
         for message in (0..count).map_while(|_| waiting.pop()) {
@@ -196,18 +217,18 @@ impl Publisher {
         Ok(())
     }
 
-    /// Sees messages from the front of `waiting` into the stream: how many of them. None: the stream was made
-    /// anew.
-    async fn store(&mut self, flight: &mut Flight, waiting: &Waiting) -> Result<usize, End> {
+    /// Sees messages from the front of `waiting` into the stream.
+    async fn store(&mut self, flight: &mut Flight, waiting: &Waiting) -> Result<Stored, End> {
         let mut step = flight.step(clock::now());
         loop {
             if !valid(&self.held) {
                 return Err(End::LeaseLost);
             }
             step = match step {
-                Step::Stored(count) => return Ok(count),
+                Step::Stored(count) => return Ok(Stored::Messages(count)),
                 Step::Usurped => return Err(End::Usurped),
-                Step::Anew => return Ok(0),
+                Step::Anew => return Ok(Stored::Anew),
+                Step::Collides => return Ok(Stored::Collides),
                 Step::Lost => {
                     self.outlet.tell_of_loss();
                     return Err(End::Behind);
@@ -237,6 +258,10 @@ impl Publisher {
                     // An earlier attempt may have carried it, and a batch some behind it.
                     flight.saw(&found, waiting.ids(), clock::now())
                 }
+                Step::LookAt(sequence) => {
+                    let standing = Box::pin(self.outlet.standing(sequence)).await;
+                    flight.stands(standing, clock::now())
+                }
                 Step::Wait(until) => self.wait(flight, waiting, until).await,
             };
         }
@@ -265,8 +290,9 @@ impl Publisher {
     fn understand(&mut self, heard: Heard, waiting: &Waiting, now: Instant) -> Answer {
         let refusal = match heard {
             Heard::Answer(answer) => return answer,
-            Heard::Duplicate => {
-                return Answer::Duplicate(waiting.ids().next().unwrap_or_default());
+            Heard::Duplicate(sequence) => {
+                let id = waiting.ids().next().unwrap_or_default();
+                return Answer::Duplicate { id, sequence };
             }
             Heard::Refusal(refusal) => refusal,
         };

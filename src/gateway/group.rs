@@ -27,6 +27,7 @@ use super::{
     ask::Asking,
     command::Commands,
     forward::{GroupBatch, Handover, Publisher, Told, tend::Tender},
+    keep::Way,
     lane::Tools,
     metrics::{self, Meters},
     shard::{self, Shard, Sink},
@@ -272,6 +273,7 @@ impl Stay {
             told,
             meters: Meters::default(),
             seat: seat.clone(),
+            renamed: None,
         };
         let budget = shared.budget.clone();
         let sink = Sink {
@@ -282,6 +284,7 @@ impl Stay {
             },
             budget,
             gauge: Arc::clone(&gauge),
+            sessions: shared.sessions.clone(),
         };
         let runner = Shard {
             id,
@@ -314,6 +317,11 @@ impl Stay {
             moved,
             losses,
             shown,
+            way: Way {
+                broker: tools.broker.clone(),
+                stream,
+                shard: id,
+            },
         })
     }
 }

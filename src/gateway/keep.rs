@@ -6,11 +6,15 @@ use rand::Rng;
 use tokio::sync::mpsc;
 
 use super::{
-    forward::{Body, Message, Progress},
+    forward::{Body, Collision, Message, Progress},
     session::{self, SessionKey},
     track::Session,
 };
-use crate::{broker::losses::Hearing, clock::Instant};
+use crate::{
+    broker::{Broker, losses::Hearing},
+    clock::Instant,
+    fleet::ShardId,
+};
 
 /// Writes READYs once they are stored, and resume points as they move, until both senders are gone; and
 /// again what the bucket has lost.
@@ -20,6 +24,7 @@ pub async fn keep(
     mut points: mpsc::UnboundedReceiver<Session>,
     mut losses: Hearing,
     progress: Arc<Progress>,
+    way: Way,
 ) {
     let (mut readies, mut moves) = (true, true);
     while readies || moves {
@@ -27,7 +32,13 @@ pub async fn keep(
             biased;
             message = ready.recv(), if readies => {
                 readies = message.is_some();
-                message.and_then(|message| begun(&message))
+                match message {
+                    Some(message) => {
+                        Box::pin(way.look_for(&message, &progress)).await;
+                        begun(&message)
+                    }
+                    None => None,
+                }
             }
             point = points.recv(), if moves => {
                 moves = point.is_some();
@@ -44,6 +55,32 @@ pub async fn keep(
         if let Some(session) = session {
             // In a box: it is large, and seldom there.
             Box::pin(key.keep(&session, progress.made_ms())).await;
+        }
+    }
+}
+
+/// Where the stream can be asked.
+pub struct Way {
+    /// Its connection.
+    pub broker: Broker,
+    /// The stream.
+    pub stream: String,
+    /// Whose.
+    pub shard: ShardId,
+}
+
+impl Way {
+    /// A READY that counts as stored should be there: in a batch the server passes over what has an id that it
+    /// knows, and says nothing. What was stored since is lost, and the shard says so.
+    async fn look_for(&self, ready: &Message, progress: &Progress) {
+        let wanted = begun(ready).map(|session| session.id);
+        let found = session::last_ready(&self.broker, &self.stream, self.shard).await;
+        let Ok(found) = found else { return };
+        if found.map(|found| found.session_id) != wanted {
+            progress.collides(Collision {
+                session: Arc::clone(&ready.session),
+                lost: true,
+            });
         }
     }
 }

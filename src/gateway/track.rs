@@ -33,8 +33,6 @@ pub struct Track {
     strange: VecDeque<u64>,
     /// An event of no session came, and was said.
     strayed: bool,
-    /// The session before; a new one of the same name needs another.
-    over: Option<String>,
 }
 
 /// Numbers that were leapt over. Where they come after all, Discord has leapt without a reason: what has them
@@ -102,8 +100,6 @@ pub struct Began {
     pub lost: Option<Lost>,
     /// Its own number, or none: it is the first without.
     pub seq: Option<u64>,
-    /// The one before had the same id.
-    pub again: bool,
 }
 
 /// A loss to announce.
@@ -146,7 +142,6 @@ impl Track {
             return None;
         }
         let lost = self.invalidated(GapReason::SessionInvalidated);
-        let again = self.over.as_deref() == Some(id);
         let seq = seq.filter(|seq| (1..=MOST_MISSING).contains(seq));
         let session = Session {
             id: id.to_owned(),
@@ -156,10 +151,9 @@ impl Track {
         *self = Self {
             session: Some(session),
             unnumbered: u32::from(seq.is_none()),
-            over: self.over.take(),
             ..Self::default()
         };
-        Some(Began { lost, seq, again })
+        Some(Began { lost, seq })
     }
 
     /// Any other dispatch.
@@ -222,7 +216,6 @@ impl Track {
     /// The session is over. The loss to announce, if there was one.
     pub fn invalidated(&mut self, reason: GapReason) -> Option<Lost> {
         let session = self.session.take()?;
-        self.over = Some(session.id.clone());
         Some(Lost {
             session: session.id,
             last_seq: session.seq,
@@ -381,11 +374,8 @@ mod tests {
         assert_eq!(track.ready("a", "", Some(2)), None, "a number that goes on");
         assert_eq!(numbered(&mut track, 2), Dispatch::Next);
         let began = track.ready("a", "", Some(1)).unwrap();
-        assert!(began.again && began.lost.is_some_and(|lost| lost.last_seq == 2));
+        assert!(began.lost.is_some_and(|lost| lost.last_seq == 2));
         assert_eq!(numbered(&mut track, 2), Dispatch::Next);
-        track.invalidated(GapReason::ResumeFailed);
-        assert!(track.ready("a", "", Some(1)).unwrap().again);
-        assert!(!track.ready("b", "", Some(1)).unwrap().again);
     }
 
     proptest! {

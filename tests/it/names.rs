@@ -14,6 +14,7 @@ use shardfleet::{
         kind::Kinds,
         peek::peek,
         session::{self, ResumePoint},
+        sessions::Sessions,
         shard::{Sink, intake::Intake},
         track::Track,
     },
@@ -63,6 +64,7 @@ impl Shard {
             handover,
             budget: publisher.budget.clone(),
             gauge: Gauges::default().add(SHARD),
+            sessions: Sessions::default(),
         };
         let intake = Intake::new(SHARD, track, kinds, sink);
         Self { intake, publisher }

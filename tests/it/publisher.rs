@@ -8,7 +8,10 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::join_all};
 use shardfleet::{
     broker::{Broker, bucket::Bucket},
-    gateway::{forward::End, inbox::Inbox},
+    gateway::{
+        forward::{End, Message},
+        inbox::Inbox,
+    },
     subject,
     wire::{self, event::MESSAGE_ID, ingest::StoredBatch},
 };
@@ -298,6 +301,42 @@ async fn what_the_stream_loses_after_its_ack_ends_the_publisher() {
         assert_eq!(end.unwrap().unwrap(), End::Behind, "batches: {batches}");
         assert_eq!(ids(&stored(&broker).await, 0), wanted(0, 35));
         assert_eq!(budget.waiting(), 0);
+    }
+}
+
+/// Two sessions of one name, of two shards or of one: the second's messages are no duplicates of the first's.
+#[tokio::test]
+async fn what_has_the_id_of_another_message_is_stored_under_a_name_of_the_fleets_own() {
+    let (_nats, broker) = server().await;
+    backlog(&broker, None, 1, 1..=20).await;
+    // Another shard, then the same one again behind a session of its own: 1, 2, 1.
+    for (shard, last) in [(2, 0), (1, 20)] {
+        let (_lease, held) = lease();
+        let (handover, publisher) = publisher(&broker, None, shard, held).await;
+        for seq in 1..=20 {
+            let message = Message {
+                session: "1".into(),
+                ..event(shard, seq)
+            };
+            send(&handover, &publisher.budget, message);
+        }
+        let progress = Arc::clone(&handover.progress);
+        drop(handover);
+        let end = tokio::time::timeout(support::LIMIT, publisher.run(last)).await;
+        assert_eq!(end.unwrap(), End::Flushed);
+        let collision = progress.collision().unwrap();
+        assert_eq!((&*collision.session, collision.lost), ("1", false));
+    }
+    let stored = stored(&broker).await;
+    assert_eq!(stored.len(), 60);
+    for (shard, from) in [(2, 0), (1, 20)] {
+        let ids = &ids(&stored, shard)[from..];
+        let names: HashSet<_> = ids.iter().map(|id| id.split_once(':').unwrap().0).collect();
+        assert_eq!(names.len(), 1, "{ids:?}");
+        let name = names.into_iter().next().unwrap();
+        assert!(name.starts_with(&format!("unnamed-{shard}-")), "{name}");
+        let wanted = (1..=20).map(|seq| format!("{name}:{seq}"));
+        assert!(wanted.eq(ids.iter().map(ToString::to_string)), "{ids:?}");
     }
 }
 

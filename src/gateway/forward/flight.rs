@@ -22,9 +22,14 @@ const DOUBT_PAUSE: Duration = Duration::from_millis(300);
 pub enum Answer {
     /// Stored at this stream sequence, now or earlier.
     Stored(u64),
-    /// Stored earlier under this id, within the duplicate window; whether it is still there is another
-    /// matter.
-    Duplicate(String),
+    /// A message was stored under this id within the duplicate window; whose, and whether it is still there,
+    /// is another matter.
+    Duplicate {
+        /// The id.
+        id: String,
+        /// Where in the stream.
+        sequence: u64,
+    },
     /// The shard's last message is not the one expected: somebody stored meanwhile, maybe we.
     Fenced,
     /// Not now: no responder, no leader, a copy of it still in progress.
@@ -46,6 +51,19 @@ pub enum Last {
     Unknown,
 }
 
+/// Whose message stands where the stream says that it knows an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The shard's own.
+    Own,
+    /// Another shard's, or somebody's.
+    Another,
+    /// None any more.
+    Gone,
+    /// The leader did not answer.
+    Unknown,
+}
+
 /// What to do next for the message under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -58,6 +76,8 @@ pub enum Step {
     },
     /// Read the shard's last message from the stream's leader.
     Look,
+    /// Read whose message stands at this sequence.
+    LookAt(u64),
     /// Nothing before then.
     Wait(Instant),
     /// So many messages are stored, it and those behind it: the next one may go.
@@ -68,6 +88,8 @@ pub enum Step {
     Lost,
     /// The stream was made anew, and holds nothing of the shard: it goes on there, behind the word of that.
     Anew,
+    /// Another message has its id: it needs another one.
+    Collides,
 }
 
 /// The state of one shard's publishing.
@@ -80,6 +102,8 @@ pub struct Flight {
     retries: u32,
     refused: bool,
     doubts: u32,
+    /// The id that the stream knows already, and where.
+    known: Option<(String, u64)>,
     phase: Phase,
 }
 
@@ -102,6 +126,7 @@ impl Flight {
             retries: 0,
             refused: false,
             doubts: 0,
+            known: None,
             phase: Phase::Idle,
         }
     }
@@ -111,7 +136,10 @@ impl Flight {
         match self.phase {
             Phase::Ended(end) => end,
             Phase::Unsure { from } if now < from => Step::Wait(from),
-            Phase::Unsure { .. } => Step::Look,
+            Phase::Unsure { .. } => match &self.known {
+                Some((_, sequence)) => Step::LookAt(*sequence),
+                None => Step::Look,
+            },
             Phase::Pausing { until } | Phase::Waiting { until } if now < until => Step::Wait(until),
             Phase::Idle | Phase::Pausing { .. } | Phase::Waiting { .. } => self.publish(now),
         }
@@ -128,12 +156,9 @@ impl Flight {
                 self.stored(sequence);
                 return Some(Step::Stored(1));
             }
-            Answer::Duplicate(id) => {
-                // The fence stays: where nothing is left of the shard, the next one may be one too.
-                let last = self.last;
-                self.stored(last);
-                self.rode = Some(id);
-                return Some(Step::Stored(1));
+            Answer::Duplicate { id, sequence } => {
+                self.known = Some((id, sequence));
+                self.phase = Phase::Unsure { from: now };
             }
             Answer::Fenced => self.phase = Phase::Unsure { from: now },
             Answer::Later | Answer::Refused => {
@@ -146,10 +171,41 @@ impl Flight {
         Some(self.step(now))
     }
 
+    /// What a look found where the stream knows the id of the message under way.
+    pub fn stands(&mut self, standing: Standing, now: Instant) -> Step {
+        let Some((id, sequence)) = self.known.take() else {
+            return self.step(now);
+        };
+        match standing {
+            Standing::Unknown => {
+                let until = now + self.pause();
+                self.phase = Phase::Pausing { until };
+                self.step(now)
+            }
+            Standing::Own if sequence > self.last => {
+                self.stored(sequence);
+                Step::Stored(1)
+            }
+            Standing::Gone if sequence > self.last => {
+                // The fence stays: where nothing is left of the shard, the next one may be one too.
+                let last = self.last;
+                self.stored(last);
+                self.rode = Some(id);
+                Step::Stored(1)
+            }
+            // What stands before the shard's last message is no event that comes behind it.
+            Standing::Own | Standing::Gone | Standing::Another => {
+                (self.retries, self.refused) = (0, false);
+                self.phase = Phase::Idle;
+                Step::Collides
+            }
+        }
+    }
+
     /// The batch that the shard was part of is over, and `last` the id of its last message acknowledged
     /// there, if there was one: where that stands is to be looked up.
     pub fn rode(&mut self, last: Option<String>, now: Instant) {
-        self.rode = last;
+        (self.rode, self.known) = (last, None);
         self.retries = 0;
         self.phase = Phase::Unsure { from: now };
     }

@@ -14,7 +14,7 @@ use async_nats::{
 };
 
 use super::{
-    flight::{ANSWER_LIMIT, Answer, Last},
+    flight::{ANSWER_LIMIT, Answer, Last, Standing},
     form::{Fence, Form},
     message::Message,
 };
@@ -96,6 +96,22 @@ impl Outlet {
         self.last_and_gap().await.0
     }
 
+    /// Whose message stands at a sequence of the stream, by its leader's word.
+    pub async fn standing(&self, sequence: u64) -> Standing {
+        match self.stream.get_raw_message(sequence).await {
+            Ok(message) => {
+                let all = self.filter.strip_suffix('*').unwrap_or(&self.filter);
+                if message.subject.starts_with(all) {
+                    Standing::Own
+                } else {
+                    Standing::Another
+                }
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Standing::Gone,
+            Err(_) => Standing::Unknown,
+        }
+    }
+
     /// The same, and what it says if it is a gap.
     pub async fn last_and_gap(&self) -> (Last, Option<Gap>) {
         match self
@@ -159,8 +175,8 @@ impl Outlet {
 pub(super) enum Heard {
     /// What to do about it is plain.
     Answer(Answer),
-    /// The id is known: it was stored, and may be evicted by now.
-    Duplicate,
+    /// The id is known: a message was stored under it, at this sequence of the stream.
+    Duplicate(u64),
     /// Not now, for this reason: it is full, say.
     Refusal(String),
 }
@@ -173,7 +189,7 @@ pub(super) fn parse(message: &async_nats::Message) -> Option<(u64, Heard)> {
         return Some((attempt, Heard::Answer(Answer::Later)));
     }
     let heard = match serde_json::from_slice::<Response<PublishAck>>(&message.payload) {
-        Ok(Response::Ok(ack)) if ack.duplicate => Heard::Duplicate,
+        Ok(Response::Ok(ack)) if ack.duplicate => Heard::Duplicate(ack.sequence),
         Ok(Response::Ok(ack)) => Heard::Answer(Answer::Stored(ack.sequence)),
         Ok(Response::Err { error }) => match error.error_code() {
             ErrorCode::STREAM_WRONG_LAST_SEQUENCE => Heard::Answer(Answer::Fenced),

@@ -1,13 +1,22 @@
 //! How far one shard is: told by whoever hears the acks, read by its poll loop and the status.
 
 use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 use tokio::sync::Notify;
 
 use super::message::Tag;
+
+/// The stream knew ids of a session's messages: another one has, or had, its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collision {
+    /// The session as message ids name it.
+    pub session: Arc<str>,
+    /// Messages of it were not stored for it.
+    pub lost: bool,
+}
 
 /// How far one shard is.
 #[derive(Debug, Default)]
@@ -22,6 +31,10 @@ pub struct Progress {
     waiting: AtomicU64,
     /// Times that the stream was found to have lost what it held of the shard.
     lost: AtomicU32,
+    /// The stream took messages of a session for another's, and nobody has acted on it …
+    collision: Mutex<Option<Collision>>,
+    /// … which is asked for at each event.
+    collided: AtomicBool,
     /// The shard waits until fewer than this wait; 0: for nothing.
     fewer: AtomicU64,
     room: Notify,
@@ -61,6 +74,28 @@ impl Progress {
     /// The shard begins: the stream that holds it was made then.
     pub fn is_held_since(&self, made_ms: u64) {
         self.made_ms.store(made_ms, Ordering::Relaxed);
+    }
+
+    /// The stream took messages for another's.
+    pub fn collides(&self, collision: Collision) {
+        *self
+            .collision
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(collision);
+        self.collided.store(true, Ordering::Release);
+    }
+
+    /// That, once.
+    pub fn collision(&self) -> Option<Collision> {
+        if !self.collided.load(Ordering::Acquire) {
+            return None;
+        }
+        self.collided.store(false, Ordering::Release);
+        let mut collision = self
+            .collision
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        collision.take()
     }
 
     /// Messages that wait for their way to the stream.

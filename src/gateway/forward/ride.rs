@@ -11,7 +11,9 @@ impl Publisher {
         flight: &mut Flight,
         waiting: &mut Waiting,
     ) -> Result<bool, End> {
-        let Some(seat) = self.seat.as_ref().filter(|_| flight.is_settled()) else {
+        // What is to be renamed must not go by there.
+        let may = flight.is_settled() && self.renamed.is_none();
+        let Some(seat) = self.seat.as_ref().filter(|_| may) else {
             return Ok(false);
         };
         let fence = || self.outlet.fence(flight.last());

@@ -56,6 +56,11 @@ impl Waiting {
         }
     }
 
+    /// All of them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Message> {
+        self.messages.iter_mut()
+    }
+
     /// The oldest.
     pub fn first(&self) -> Option<&Message> {
         self.messages.front()

@@ -33,6 +33,8 @@ pub(super) struct Open {
     /// Of the bucket of state.
     pub(super) losses: Hearing,
     pub(super) shown: Shown,
+    /// For its keeper.
+    pub(super) way: keep::Way,
 }
 
 impl Open {
@@ -53,7 +55,14 @@ impl Open {
         let publishing = Box::new(self.publisher).run(self.point.last);
         let publisher = spawn(PUBLISHER, stop, publishing);
         let progress = Arc::clone(&on_status.gauge.progress);
-        let keeping = keep::keep(self.key, self.readies, self.moved, self.losses, progress);
+        let keeping = keep::keep(
+            self.key,
+            self.readies,
+            self.moved,
+            self.losses,
+            progress,
+            self.way,
+        );
         let keeper = spawn(KEEPER, stop, keeping);
         let points = self.shard.points.clone();
         let began = self.point.session.clone();

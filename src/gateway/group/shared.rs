@@ -8,7 +8,7 @@ use crate::{
     broker::losses::Losses,
     gateway::{
         buffer::Budget, command::near::Near, discord::Discord, gauge::Gauges,
-        remembered::Remembered,
+        remembered::Remembered, sessions::Sessions,
     },
     wire::topology::Topology,
 };
@@ -37,4 +37,6 @@ pub struct Shared {
     pub losses: Losses,
     /// Sessions that had to be left.
     pub remembered: Remembered,
+    /// Names of sessions that are taken.
+    pub sessions: Sessions,
 }

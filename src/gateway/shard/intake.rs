@@ -7,12 +7,13 @@ use bytes::Bytes;
 
 use super::super::{
     buffer::{Admission, Budget, Share},
-    forward::{Body, Handover, Message},
+    forward::{Body, Collision, Handover, Message},
     gauge::Gauge,
     kind::{Kind, Kinds},
     metrics as table,
     peek::Head,
     session::{self, Ready},
+    sessions::Sessions,
     track::{Began, Dispatch, Lost, Session, Track},
 };
 use crate::{
@@ -36,6 +37,8 @@ pub struct Sink {
     pub budget: Budget,
     /// What the shard shows.
     pub gauge: Arc<Gauge>,
+    /// Names of sessions that are taken.
+    pub sessions: Sessions,
 }
 
 /// What became of a dispatch.
@@ -74,7 +77,8 @@ impl Intake {
     /// An intake that begins at a resume point, or without one.
     pub fn new(id: ShardId, track: Track, kinds: Kinds, sink: Sink) -> Self {
         let name = track.session().map(|session| session_name(&session.id));
-        let name = name.unwrap_or_default().as_ref().into();
+        let name: Arc<str> = name.unwrap_or_default().as_ref().into();
+        sink.sessions.begins(&name);
         let share = sink.budget.share();
         Self {
             id,
@@ -105,6 +109,9 @@ impl Intake {
                 Take::Queued => Take::Began,
                 dropped => dropped,
             };
+        }
+        if let Some(collision) = self.sink.gauge.progress.collision() {
+            self.rename(&collision);
         }
         let mut unnumbered = 0;
         match self.track.dispatch(seq, &payload) {
@@ -242,17 +249,39 @@ impl Intake {
             }
         });
         let (id, url) = (&ready.session_id, &ready.resume_gateway_url);
-        let Began { lost, seq, again } = self.track.ready(id, url, seq)?;
+        let Began { lost, seq } = self.track.ready(id, url, seq)?;
         self.announce(lost);
-        // Under the name of the session before, its events would pass for that one's.
-        self.session = if again {
-            self.made_up().into()
-        } else {
-            session_name(id).as_ref().into()
-        };
+        self.session = session_name(id).as_ref().into();
+        if !self.sink.sessions.begins(&self.session) {
+            self.say_taken();
+            self.session = self.made_up().into();
+        }
         count_session("ready");
         tracing::info!(%shard, "shard {shard} is ready with a new session");
         Some(u32::from(seq.is_none()))
+    }
+
+    /// The stream took messages of the session for another's.
+    fn rename(&mut self, Collision { session, lost }: &Collision) {
+        if *session != self.session {
+            return;
+        }
+        self.say_taken();
+        self.session = self.made_up().into();
+        if *lost && let Some(session) = self.track.session() {
+            let (name, last_seq) = (Arc::clone(&self.session), session.seq);
+            self.tell(name, last_seq, None, GapReason::Hole);
+        }
+    }
+
+    fn say_taken(&self) {
+        let (shard, session) = (self.id, &self.session);
+        tracing::warn!(
+            %shard,
+            %session,
+            "Discord gave shard {shard} a session_id that it has given before. Its events are stored under a \
+             name of the fleet's own; whoever takes the shard over has to identify"
+        );
     }
 
     /// A name that no session has, for what Discord gave none.

@@ -192,6 +192,7 @@ pub(crate) async fn publisher(
         losses: broker.losses.of(STREAM),
         stored: None,
         lost: false,
+        renamed: None,
     });
     let handover = Handover {
         queue,

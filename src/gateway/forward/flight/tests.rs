@@ -130,14 +130,18 @@ async fn what_the_stream_forgot_after_its_ack_is_lost_unless_a_later_look_finds_
 
 /// Replayed from before what is stored, and the stream so small that nothing is left of it.
 #[tokio::test(start_paused = true)]
-async fn what_is_known_already_goes_by_without_a_look() {
+async fn what_was_known_and_is_gone_goes_by() {
     let mut flight = Flight::new(0);
     for attempt in 1..=3 {
         let expected = 0;
         assert_eq!(flight.step(after(0)), Step::Publish { attempt, expected });
-        let known = Answer::Duplicate(format!("s:{attempt}"));
+        let id = format!("s:{attempt}");
+        let sequence = 10 + attempt;
+        let known = Answer::Duplicate { id, sequence };
         let step = flight.answered(attempt, known, after(0));
-        assert_eq!((step, flight.is_settled()), (Some(Step::Stored(1)), false));
+        assert_eq!(step, Some(Step::LookAt(sequence)));
+        let step = flight.stands(Standing::Gone, after(0));
+        assert_eq!((step, flight.is_settled()), (Step::Stored(1), false));
     }
     flight.step(after(0));
     let mut there = flight.clone();
@@ -148,6 +152,40 @@ async fn what_is_known_already_goes_by_without_a_look() {
     let (attempt, expected) = (5, 60);
     let step = saw(&mut there, &Last::Message(60, "s:3".into()), 1..=1);
     assert_eq!(step, Step::Publish { attempt, expected });
+}
+
+/// The first ack was lost, or two sessions have one name.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_known_is_looked_at_before_it_counts_as_stored() {
+    let known = |standing, sequence| {
+        let mut flight = Flight::new(9);
+        flight.step(after(0));
+        let id = "s:1".to_owned();
+        let answer = Answer::Duplicate { id, sequence };
+        let step = flight.answered(1, answer, after(0));
+        assert_eq!(step, Some(Step::LookAt(sequence)));
+        let step = flight.stands(standing, after(0));
+        (step, flight)
+    };
+    let (step, flight) = known(Standing::Own, 12);
+    assert_eq!((step, flight.last()), (Step::Stored(1), 12));
+    for (standing, sequence) in [
+        (Standing::Another, 12),
+        (Standing::Another, 4),
+        (Standing::Own, 4),
+        (Standing::Gone, 4),
+    ] {
+        let (step, mut flight) = known(standing, sequence);
+        assert_eq!(step, Step::Collides, "{standing:?} at {sequence}");
+        let (attempt, expected) = (2, 9);
+        assert_eq!(flight.step(after(0)), Step::Publish { attempt, expected });
+    }
+    let (step, mut flight) = known(Standing::Unknown, 12);
+    let Step::Wait(until) = step else {
+        panic!("{step:?}")
+    };
+    let (attempt, expected) = (2, 9);
+    assert_eq!(flight.step(until), Step::Publish { attempt, expected });
 }
 
 /// A shard that stood at 9 and rode in a batch, where `last` was acknowledged.
