@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use serde_json::json;
+use shardfleet::wire::event::{MESSAGE_ID, parse_message_id};
 
 use crate::support::fleet::{
     Fleet,
+    judge::living,
     wait::{LIMIT, SOON, eventually},
 };
 
@@ -161,4 +164,49 @@ async fn a_number_that_leaps_silences_nothing_that_follows() {
     let stored = fleet.messages().await;
     let leaps = stored.iter().filter(|message| message.event() == "LEAP");
     assert_eq!(leaps.count(), 8);
+}
+
+/// A session id that somebody else's messages have already: whatever flows in batches by then, nothing of the new
+/// session is taken for theirs unsaid.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_id_that_others_have_costs_a_told_hole_at_most() {
+    let mut fleet = Fleet::start().at_exactly(800).await;
+    fleet.flow(500).await;
+    for seq in 1..=2_000 {
+        let mut headers = HeaderMap::new();
+        headers.insert(MESSAGE_ID, format!("same:{seq}"));
+        let client = &fleet.broker.client;
+        let sent = client.publish_with_headers("discord.900.X", headers, "{}".into());
+        sent.await.unwrap();
+    }
+    let ready = json!({ "fault": "ready", "session_id": r#""same""#, "count": 1 });
+    assert_eq!(fleet.fault(ready).await, 1);
+    let ended = json!({ "fault": "invalidate", "resumable": false, "shards": [0] });
+    let before = fleet.discord.figures().await;
+    assert_eq!(fleet.fault(ended).await, 1);
+    fleet
+        .discord_sees("a new session", |now| now.identifies > before.identifies)
+        .await;
+    fleet.flow(2_000).await;
+    fleet.discord.traffic(0).await;
+    let of_session = eventually("its last event is stored", SOON, async || {
+        let messages = fleet.messages().await;
+        let of_session = messages.iter().filter_map(|message| {
+            let (session, seq) = parse_message_id(message.header(MESSAGE_ID)?)?;
+            let is_of = session.starts_with("unnamed-0-");
+            is_of.then(|| (message.event().to_owned(), seq))
+        });
+        let of_session: Vec<_> = of_session.collect();
+        let verdict = fleet.sim_verdict().await;
+        let session = living(&verdict).find(|session| session.id == "same")?;
+        (of_session.last()?.1 == session.last_seq).then_some(of_session)
+    })
+    .await;
+    let (first, rest) = of_session.split_first().unwrap();
+    assert!(matches!(&*first.0, "READY" | "FLEET_GAP"), "{first:?}");
+    let mut last = first.1;
+    for (event, seq) in rest {
+        assert_eq!(*seq, last + 1, "{event} stands behind {last}");
+        last = *seq;
+    }
 }
