@@ -1,6 +1,7 @@
 //! Streams and buckets as data: created where they are missing; where they differ, the difference
 //! is named and the process stops. Nobody's stream is changed silently.
 
+mod differences;
 mod standing;
 
 use std::time::Duration;
@@ -13,8 +14,9 @@ use async_nats::jetstream::{
     stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
 };
 
-pub use self::standing::Standing;
-use super::{Broker, bucket, start::Final};
+pub(super) use self::differences::differences;
+pub use self::standing::{Standing, WAY_OUT};
+use super::{Broker, bucket, start::Final, upkeep::Kind};
 use crate::{
     clock,
     config::{self, Storage},
@@ -31,12 +33,12 @@ pub async fn buckets(
     stream: &config::Stream,
     lease: &config::Lease,
 ) -> Result<()> {
-    for wanted in wanted_buckets(&broker.names, stream, lease) {
-        let mut standing = compare_bucket(broker, &wanted).await?;
+    for (kind, wanted) in wanted_buckets(&broker.names, stream, lease) {
+        let mut standing = compare_bucket(broker, kind, &wanted).await?;
         if let Standing::Missing { name } = &standing {
             may_create(stream, "bucket", name)?;
             create(broker, &bucket::stream_config(&wanted, clock::unix_ms())).await?;
-            standing = appeared(async || compare_bucket(broker, &wanted).await).await?;
+            standing = appeared(async || compare_bucket(broker, kind, &wanted).await).await?;
         }
         standing.refuse("bucket")?;
     }
@@ -85,8 +87,8 @@ pub async fn bucket_standings(
     lease: &config::Lease,
 ) -> Result<Vec<Standing>> {
     let mut differences = Vec::new();
-    for wanted in wanted_buckets(&broker.names, stream, lease) {
-        differences.push(compare_bucket(broker, &wanted).await?);
+    for (kind, wanted) in wanted_buckets(&broker.names, stream, lease) {
+        differences.push(compare_bucket(broker, kind, &wanted).await?);
     }
     Ok(differences)
 }
@@ -95,19 +97,19 @@ pub(super) fn wanted_buckets(
     names: &Names,
     stream: &config::Stream,
     lease: &config::Lease,
-) -> [kv::Config; 2] {
+) -> [(Kind, kv::Config); 2] {
     let replicas = stream.replicas.0 as usize;
     let leases = bucket::config(&names.lease_bucket(), lease.ttl.0, replicas);
     let state = bucket::config(&names.state_bucket(), Duration::ZERO, replicas);
-    [leases, state]
+    [(Kind::Lease, leases), (Kind::State, state)]
 }
 
-async fn compare_bucket(broker: &Broker, wanted: &kv::Config) -> Result<Standing> {
+async fn compare_bucket(broker: &Broker, kind: Kind, wanted: &kv::Config) -> Result<Standing> {
     let name = wanted.bucket.clone();
     let Some(found) = found(broker, &format!("KV_{name}")).await? else {
         return Ok(Standing::Missing { name });
     };
-    Ok(Standing::of_bucket(wanted, &found))
+    Ok(Standing::of_bucket(kind, wanted, &found))
 }
 
 /// Creates the event streams of a layout, or says how what is there differs.

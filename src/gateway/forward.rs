@@ -22,6 +22,7 @@ pub mod seat;
 mod send;
 pub mod shared;
 pub mod tend;
+pub mod untaken;
 pub mod waiting;
 
 use std::sync::Arc;
@@ -199,7 +200,9 @@ impl Publisher {
     /// Sees messages from the front of `waiting` into the stream: how many of them. None: the stream was made
     /// anew.
     async fn store(&mut self, flight: &mut Flight, waiting: &Waiting) -> Result<usize, End> {
-        let mut step = flight.step(clock::now());
+        let now = clock::now();
+        self.outlet.untaken.begins(now);
+        let mut step = flight.step(now);
         loop {
             if !valid(&self.held) {
                 return Err(End::LeaseLost);
@@ -221,6 +224,7 @@ impl Publisher {
                             Retry::Unanswered
                         };
                         self.meters.retried(why);
+                        self.outlet.look_for_a_taker(clock::now());
                     }
                     if let Some(first) = waiting.first() {
                         self.outlet.publish(first, attempt, expected).await;
@@ -234,6 +238,7 @@ impl Publisher {
                     } else {
                         Box::pin(self.outlet.last()).await
                     };
+                    self.outlet.look_for_a_taker(clock::now());
                     // An earlier attempt may have carried it, and a batch some behind it.
                     flight.saw(&found, waiting.ids(), clock::now())
                 }
@@ -270,6 +275,7 @@ impl Publisher {
             }
             Heard::Refusal(refusal) => refusal,
         };
+        self.outlet.untaken.begins(now);
         if let Some(more) = self.outlet.refusals.one_more(now) {
             let shard = self.outlet.shard();
             tracing::warn!(%shard, more, "the stream refuses what shard {shard} publishes, and others: {refusal}");

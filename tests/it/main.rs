@@ -8,6 +8,7 @@ mod cluster;
 mod commands;
 mod config;
 mod connections;
+mod differs;
 mod discord;
 mod failover;
 mod full;

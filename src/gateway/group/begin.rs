@@ -6,7 +6,7 @@ use super::Stay;
 use crate::{
     fleet::ShardId,
     gateway::{
-        forward::{Last, Outlet},
+        forward::{Last, Outlet, untaken::Untaken},
         session::{self, ResumePoint, SessionKey},
     },
     wire::session::StoredSession,
@@ -40,6 +40,7 @@ impl Stay {
         let (key, stored) = key.await?;
         let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
         let mut outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
+        outlet.untaken = Untaken::new(tools.untaken.clone());
         outlet.made = match again {
             Again::First => self.made,
             Again::Retry | Again::Behind => outlet.made_now().await?,
