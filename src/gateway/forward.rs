@@ -224,7 +224,7 @@ impl Publisher {
                             Retry::Unanswered
                         };
                         self.meters.retried(why);
-                        self.outlet.look_for_a_taker(clock::now());
+                        self.outlet.look_for_a_taker();
                     }
                     if let Some(first) = waiting.first() {
                         self.outlet.publish(first, attempt, expected).await;
@@ -238,7 +238,7 @@ impl Publisher {
                     } else {
                         Box::pin(self.outlet.last()).await
                     };
-                    self.outlet.look_for_a_taker(clock::now());
+                    self.outlet.look_for_a_taker();
                     // An earlier attempt may have carried it, and a batch some behind it.
                     flight.saw(&found, waiting.ids(), clock::now())
                 }

@@ -32,8 +32,11 @@ impl Differences {
     fn of_both(&mut self, kind: Kind, wanted: &Config, found: &Config) {
         let is_stream = kind == Kind::Stream;
         let keyed = |key| if is_stream { key } else { "" };
+        // Of more partitions than groups some have no shard: the server gives those a subject.
+        let alone = [wanted.name.clone()];
+        let has_shards = !wanted.subjects.is_empty();
         self.subjects(
-            &wanted.subjects,
+            if has_shards { &wanted.subjects } else { &alone },
             &found.subjects,
             keyed("fleet.name, stream.partitions"),
         );

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use super::outlet::Outlet;
+use super::{outlet::Outlet, tend::Tender};
 use crate::{
+    broker::Broker,
     clock::{self, Instant},
+    fleet::ShardId,
     telemetry::seldom::Seldom,
 };
 
@@ -14,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is said.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
-/// How long one shard's message has found nobody who takes it.
+/// How long a shard's message, or the end of its group's batch, has found nobody who takes it.
 #[derive(Debug)]
 pub struct Untaken {
     since: Instant,
@@ -33,9 +35,25 @@ impl Untaken {
         Self { since, lines }
     }
 
-    /// A message takes off, or its stream has spoken.
+    /// It takes off, or its stream has spoken.
     pub fn begins(&mut self, now: Instant) {
         self.since = now;
+    }
+
+    /// Says, seldom, that nobody takes what is sent to `subject`.
+    pub fn look(&mut self, broker: &Broker, shard: ShardId, subject: &str, now: Instant) {
+        let Some((waited, more)) = self.due(broker.connected(), now) else {
+            return;
+        };
+        let seconds = waited.as_secs();
+        tracing::warn!(
+            %shard,
+            subject,
+            more,
+            "nobody has taken what shard {shard} publishes to {subject} for {seconds} s, though NATS is \
+             connected: is there a stream with this subject, and has it a leader? See `shardfleet check` and \
+             `nats stream report`. Events wait, then shards park; they are stored as soon as one takes them"
+        );
     }
 
     /// Some: it is time to say for how long, and that so many were not said.
@@ -52,21 +70,19 @@ impl Untaken {
 }
 
 impl Outlet {
-    /// Says, seldom, that nobody takes the message under way.
-    pub(super) fn look_for_a_taker(&mut self, now: Instant) {
+    /// Is anybody there for the message under way?
+    pub(super) fn look_for_a_taker(&mut self) {
         let (shard, broker) = (self.form.shard, &self.form.broker);
-        let Some((waited, more)) = self.untaken.due(broker.connected(), now) else {
-            return;
-        };
-        let (subject, seconds) = (broker.names.shard(shard), waited.as_secs());
-        tracing::warn!(
-            %shard,
-            subject,
-            more,
-            "nobody has taken what shard {shard} publishes to {subject} for {seconds} s, though NATS is \
-             connected: is there a stream with this subject, and has it a leader? See `shardfleet check` and \
-             `nats stream report`. Events wait, then shards park; they are stored as soon as one takes them"
-        );
+        let subject = broker.names.shard(shard);
+        self.untaken.look(broker, shard, &subject, clock::now());
+    }
+}
+
+impl Tender {
+    /// Is anybody there for the end of a batch that broke?
+    pub(super) fn look_for_a_taker(&mut self) {
+        self.untaken
+            .look(&self.broker, self.first, &self.end, clock::now());
     }
 }
 

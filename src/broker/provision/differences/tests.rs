@@ -129,6 +129,16 @@ fn what_a_server_fills_in_is_no_difference() {
 }
 
 #[test]
+fn a_partition_without_a_shard_has_the_subject_that_a_server_gives_it() {
+    let wanted = Config {
+        subjects: Vec::new(),
+        ..stream()
+    };
+    let named = |found: &mut Config| found.subjects = vec![found.name.clone()];
+    assert_eq!(told(Kind::Stream, &wanted, named), [""; 0]);
+}
+
+#[test]
 fn what_discards_refuses_alters_or_unsays_events_is_told() {
     let wanted = stream();
     each_is_told(Kind::Stream, &wanted, OF_BOTH);
