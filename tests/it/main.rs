@@ -34,6 +34,7 @@ mod queue;
 mod refusal;
 mod replay;
 mod secrets;
+mod standings;
 mod start;
 mod stream;
 mod support;
