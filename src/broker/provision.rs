@@ -51,7 +51,15 @@ pub async fn buckets(
 /// # Errors
 /// Where the server refuses, or does not answer.
 pub(super) async fn create(broker: &Broker, wanted: &StreamConfig) -> Result<()> {
-    match broker.jetstream.create_stream(wanted.clone()).await {
+    let mut made = broker.jetstream.create_stream(wanted.clone()).await;
+    if wanted.allow_batch_publish && made.as_ref().is_err_and(knows_no_batches) {
+        let alone = StreamConfig {
+            allow_batch_publish: false,
+            ..wanted.clone()
+        };
+        made = broker.jetstream.create_stream(alone).await;
+    }
+    match made {
         Ok(_) => tracing::info!(stream = wanted.name, "created the stream {}", wanted.name),
         Err(error) if is_there(&error) => {}
         Err(error) => {
@@ -59,6 +67,12 @@ pub(super) async fn create(broker: &Broker, wanted: &StreamConfig) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// A server before 2.14 has no word for batches: 2.12 refuses what it does not know, 2.11 reads over it.
+fn knows_no_batches(error: &CreateStreamError) -> bool {
+    matches!(error.kind(), CreateStreamErrorKind::JetStream(error)
+        if error.error_code() == ErrorCode::INVALID_JSON)
 }
 
 /// The server's word for a stream of this name that is made otherwise.
@@ -203,7 +217,7 @@ pub fn wanted_streams(
                 Storage::Memory => StorageType::Memory,
             },
             allow_direct: true,
-            // Ignored by a server before 2.14, where every message is published alone.
+            // Not of a server before 2.14, where every message is published alone.
             allow_batch_publish: true,
             deny_delete: true,
             deny_purge: true,

@@ -172,7 +172,10 @@ async fn a_stream_made_by_hand_with_other_subjects_takes_all_once_it_is_mended()
     fleet.flow(200).await;
     fleet.quiet().await;
     assert_eq!(fleet.discord.figures().await.identifies, before.identifies);
-    assert!(said(&fleet, MENDED) == 1);
+    eventually("its end is told", SOON, async || {
+        (said(&fleet, MENDED) == 1).then_some(())
+    })
+    .await;
     let gaps = nothing_lost_unsaid(&fleet, &["DISCORD"]).await;
     assert_eq!(gaps, 4);
 }
