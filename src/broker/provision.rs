@@ -51,13 +51,14 @@ pub async fn buckets(
 /// # Errors
 /// Where the server refuses, or does not answer.
 pub(super) async fn create(broker: &Broker, wanted: &StreamConfig) -> Result<()> {
-    let mut made = broker.jetstream.create_stream(wanted.clone()).await;
+    // In boxes: they are large, and seldom there.
+    let mut made = Box::pin(broker.jetstream.create_stream(wanted.clone())).await;
     if wanted.allow_batch_publish && made.as_ref().is_err_and(knows_no_batches) {
         let alone = StreamConfig {
             allow_batch_publish: false,
             ..wanted.clone()
         };
-        made = broker.jetstream.create_stream(alone).await;
+        made = Box::pin(broker.jetstream.create_stream(alone)).await;
     }
     match made {
         Ok(_) => tracing::info!(stream = wanted.name, "created the stream {}", wanted.name),

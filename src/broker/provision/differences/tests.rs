@@ -13,6 +13,9 @@ use crate::{
     subject::Names,
 };
 
+/// A change of what a server has, and how it is told.
+type Edit = (&'static str, fn(&mut Config));
+
 const LAYOUT: Layout = Layout {
     generation: 1,
     shards: 6,
@@ -57,7 +60,7 @@ fn told(kind: Kind, wanted: &Config, edit: impl Fn(&mut Config)) -> Vec<String> 
 }
 
 /// Each edit is named, by the field and by what it should be.
-fn each_is_told(kind: Kind, wanted: &Config, edits: &[(&str, fn(&mut Config))]) {
+fn each_is_told(kind: Kind, wanted: &Config, edits: &[Edit]) {
     for (word, edit) in edits {
         let told = told(kind, wanted, edit);
         assert_eq!(told.len(), 1, "{word}: {told:?}");
@@ -68,7 +71,7 @@ fn each_is_told(kind: Kind, wanted: &Config, edits: &[(&str, fn(&mut Config))]) 
     }
 }
 
-const OF_BOTH: &[(&str, fn(&mut Config))] = &[
+const OF_BOTH: &[Edit] = &[
     ("subjects should also have", |found| found.subjects.clear()),
     ("subjects should not have other.>", |found| {
         found.subjects.push("other.>".to_owned());
