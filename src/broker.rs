@@ -4,6 +4,7 @@
 //! JetStream with an ack awaited, or through [`bucket::Bucket`] with a revision.
 
 pub mod bucket;
+pub mod differs;
 mod leave;
 mod link;
 mod login;

@@ -117,9 +117,9 @@ pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
         }
         // Nobody may be listening, and the next word follows in a second.
         if broker.connected() {
-            let missing = broker.losses.missing();
             let status = Status {
-                missing,
+                missing: broker.losses.missing(),
+                differing: broker.losses.differing(),
                 ..board.status()
             };
             let word = wire::encode(&status);

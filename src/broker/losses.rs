@@ -1,9 +1,9 @@
-//! Which streams and buckets of the fleet are missing, and which have lost what was in them: told to
+//! Which streams and buckets of the fleet are missing or differ, and which have lost what was in them: told to
 //! whoever wrote it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::watch;
@@ -18,6 +18,7 @@ pub struct Losses(Arc<Inner>);
 struct Inner {
     lost: watch::Sender<BTreeMap<String, Lost>>,
     missing: Mutex<BTreeSet<String>>,
+    differing: Mutex<BTreeSet<String>>,
 }
 
 /// How often one stream has lost what was in it, since this process looks.
@@ -42,6 +43,7 @@ impl Default for Losses {
         Self(Arc::new(Inner {
             lost: watch::Sender::default(),
             missing: Mutex::default(),
+            differing: Mutex::default(),
         }))
     }
 }
@@ -65,7 +67,12 @@ impl Losses {
 
     /// The streams and buckets that are missing.
     pub fn missing(&self) -> Vec<String> {
-        self.lock().iter().cloned().collect()
+        locked(&self.0.missing).iter().cloned().collect()
+    }
+
+    /// The streams and buckets that are there, and not as this process's configuration wants them.
+    pub fn differing(&self) -> Vec<String> {
+        locked(&self.0.differing).iter().cloned().collect()
     }
 
     /// A stream has lost what was in it.
@@ -79,19 +86,25 @@ impl Losses {
 
     /// A stream or bucket is missing, or is not.
     pub(super) fn set_missing(&self, name: &str, missing: bool) {
-        if missing {
-            self.lock().insert(name.to_owned());
-        } else {
-            self.lock().remove(name);
-        }
+        set(&self.0.missing, name, missing);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.0
-            .missing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// A stream or bucket differs from what is wanted, or does not.
+    pub(super) fn set_differing(&self, name: &str, differs: bool) {
+        set(&self.0.differing, name, differs);
     }
+}
+
+fn set(names: &Mutex<BTreeSet<String>>, name: &str, holds: bool) {
+    if holds {
+        locked(names).insert(name.to_owned());
+    } else {
+        locked(names).remove(name);
+    }
+}
+
+fn locked(names: &Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
+    names.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hearing {
@@ -150,12 +163,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_while_it_is() {
+    fn what_is_missing_or_differs_is_named_while_it_does() {
         let losses = Losses::default();
+        losses.set_differing("B", true);
         losses.set_missing("A", true);
         losses.set_missing("A", true);
         assert_eq!(losses.missing(), ["A"]);
         losses.set_missing("A", false);
         assert!(losses.missing().is_empty());
+        assert_eq!(losses.differing(), ["B"]);
+        losses.set_differing("B", false);
+        assert!(losses.differing().is_empty());
     }
 }

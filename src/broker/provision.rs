@@ -1,6 +1,7 @@
 //! Streams and buckets as data: created where they are missing; where they differ, the difference
 //! is named and the process stops. Nobody's stream is changed silently.
 
+mod differences;
 mod standing;
 
 use std::time::Duration;
@@ -13,8 +14,9 @@ use async_nats::jetstream::{
     stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
 };
 
-pub use self::standing::Standing;
-use super::{Broker, bucket, start::Final};
+pub(super) use self::differences::differences;
+pub use self::standing::{Standing, WAY_OUT};
+use super::{Broker, bucket, start::Final, upkeep::Kind};
 use crate::{
     clock,
     config::{self, Storage},
@@ -31,12 +33,12 @@ pub async fn buckets(
     stream: &config::Stream,
     lease: &config::Lease,
 ) -> Result<()> {
-    for wanted in wanted_buckets(&broker.names, stream, lease) {
-        let mut standing = compare_bucket(broker, &wanted).await?;
+    for (kind, wanted) in wanted_buckets(&broker.names, stream, lease) {
+        let mut standing = compare_bucket(broker, kind, &wanted).await?;
         if let Standing::Missing { name } = &standing {
             may_create(stream, "bucket", name)?;
             create(broker, &bucket::stream_config(&wanted, clock::unix_ms())).await?;
-            standing = appeared(async || compare_bucket(broker, &wanted).await).await?;
+            standing = appeared(async || compare_bucket(broker, kind, &wanted).await).await?;
         }
         standing.refuse("bucket")?;
     }
@@ -49,7 +51,16 @@ pub async fn buckets(
 /// # Errors
 /// Where the server refuses, or does not answer.
 pub(super) async fn create(broker: &Broker, wanted: &StreamConfig) -> Result<()> {
-    match broker.jetstream.create_stream(wanted.clone()).await {
+    // In boxes: they are large, and seldom there.
+    let mut made = Box::pin(broker.jetstream.create_stream(wanted.clone())).await;
+    if wanted.allow_batch_publish && made.as_ref().is_err_and(knows_no_batches) {
+        let alone = StreamConfig {
+            allow_batch_publish: false,
+            ..wanted.clone()
+        };
+        made = Box::pin(broker.jetstream.create_stream(alone)).await;
+    }
+    match made {
         Ok(_) => tracing::info!(stream = wanted.name, "created the stream {}", wanted.name),
         Err(error) if is_there(&error) => {}
         Err(error) => {
@@ -57,6 +68,12 @@ pub(super) async fn create(broker: &Broker, wanted: &StreamConfig) -> Result<()>
         }
     }
     Ok(())
+}
+
+/// A server before 2.14 has no word for batches: 2.12 refuses what it does not know, 2.11 reads over it.
+fn knows_no_batches(error: &CreateStreamError) -> bool {
+    matches!(error.kind(), CreateStreamErrorKind::JetStream(error)
+        if error.error_code() == ErrorCode::INVALID_JSON)
 }
 
 /// The server's word for a stream of this name that is made otherwise.
@@ -85,8 +102,8 @@ pub async fn bucket_standings(
     lease: &config::Lease,
 ) -> Result<Vec<Standing>> {
     let mut differences = Vec::new();
-    for wanted in wanted_buckets(&broker.names, stream, lease) {
-        differences.push(compare_bucket(broker, &wanted).await?);
+    for (kind, wanted) in wanted_buckets(&broker.names, stream, lease) {
+        differences.push(compare_bucket(broker, kind, &wanted).await?);
     }
     Ok(differences)
 }
@@ -95,19 +112,19 @@ pub(super) fn wanted_buckets(
     names: &Names,
     stream: &config::Stream,
     lease: &config::Lease,
-) -> [kv::Config; 2] {
+) -> [(Kind, kv::Config); 2] {
     let replicas = stream.replicas.0 as usize;
     let leases = bucket::config(&names.lease_bucket(), lease.ttl.0, replicas);
     let state = bucket::config(&names.state_bucket(), Duration::ZERO, replicas);
-    [leases, state]
+    [(Kind::Lease, leases), (Kind::State, state)]
 }
 
-async fn compare_bucket(broker: &Broker, wanted: &kv::Config) -> Result<Standing> {
+async fn compare_bucket(broker: &Broker, kind: Kind, wanted: &kv::Config) -> Result<Standing> {
     let name = wanted.bucket.clone();
     let Some(found) = found(broker, &format!("KV_{name}")).await? else {
         return Ok(Standing::Missing { name });
     };
-    Ok(Standing::of_bucket(wanted, &found))
+    Ok(Standing::of_bucket(kind, wanted, &found))
 }
 
 /// Creates the event streams of a layout, or says how what is there differs.
@@ -201,7 +218,7 @@ pub fn wanted_streams(
                 Storage::Memory => StorageType::Memory,
             },
             allow_direct: true,
-            // Ignored by a server before 2.14, where every message is published alone.
+            // Not of a server before 2.14, where every message is published alone.
             allow_batch_publish: true,
             deny_delete: true,
             deny_purge: true,

@@ -2,7 +2,9 @@
 //!
 //! A server that lost its store answers as if nothing had ever been: every write finds no listener, every
 //! read nothing. So somebody looks every second and a half, says once what is missing and how to mend it,
-//! and makes it from the configuration; whoever wrote what was lost hears of it and writes it again.
+//! and makes it from the configuration; whoever wrote what was lost hears of it and writes it again. A stream
+//! that somebody edited so that it takes no events, or forgets them, answers as if all were well: how it differs
+//! from the configuration is said too. It is somebody's, and left alone.
 
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use async_nats::jetstream::stream::{Config as StreamConfig, Info};
 
 use super::{
     Broker, bucket,
+    differs::{Differs, Say},
     loss::{Due, Found, Loss, Mark, Watched},
     metrics, provision,
 };
@@ -49,7 +52,7 @@ impl Kind {
         match self {
             Self::Stream => {
                 "what it held is lost to workers, and every shard that lives goes on behind a FLEET_GAP of \
-                 the reason stream_lost"
+                 the reason stream_lost, as soon as the stream takes its messages"
             }
             Self::Lease => "who held a lease takes it again while it lasts",
             Self::State => {
@@ -61,8 +64,7 @@ impl Kind {
 
 /// Looks after the buckets, until it is dropped.
 pub async fn buckets(broker: Broker, stream: config::Stream, lease: config::Lease) {
-    let [leases, state] = provision::wanted_buckets(&broker.names, &stream, &lease);
-    let wanted = [(Kind::Lease, leases), (Kind::State, state)];
+    let wanted = provision::wanted_buckets(&broker.names, &stream, &lease);
     let wanted = wanted.map(|(kind, wanted)| {
         let first = clock::unix_ms();
         Upkeep::new(kind, bucket::stream_config(&wanted, first))
@@ -97,7 +99,9 @@ async fn keep(broker: &Broker, mut kept: Vec<Upkeep>, create: bool) {
         for kind in [Kind::Stream, Kind::Lease, Kind::State] {
             let mut those = kept.iter().filter(|kept| kept.kind == kind).peekable();
             if those.peek().is_some() {
-                metrics::missing(kind, those.any(|kept| kept.watched.is_gone(now)));
+                let those: Vec<_> = those.collect();
+                metrics::missing(kind, those.iter().any(|kept| kept.watched.is_gone(now)));
+                metrics::differs(kind, those.iter().any(|kept| kept.differs.is_so(now)));
             }
         }
     }
@@ -116,16 +120,19 @@ struct Upkeep {
     kind: Kind,
     wanted: StreamConfig,
     watched: Watched,
+    differs: Differs,
 }
 
 impl Upkeep {
     fn new(kind: Kind, wanted: StreamConfig) -> Self {
         metrics::missing(kind, false);
+        metrics::differs(kind, false);
         metrics::lost(kind, 0);
         Self {
             kind,
             wanted,
             watched: Watched::default(),
+            differs: Differs::default(),
         }
     }
 
@@ -138,12 +145,45 @@ impl Upkeep {
         }
     }
 
-    async fn find(&self, broker: &Broker) -> Found {
+    async fn find(&mut self, broker: &Broker) -> Found {
         match broker.jetstream.get_stream(&self.wanted.name).await {
-            Ok(stream) => Found::There(mark(stream.cached_info())),
-            Err(error) if provision::missing(&error) => Found::Missing,
+            Ok(stream) => {
+                let info = stream.cached_info();
+                self.compare(&info.config, broker);
+                Found::There(mark(info))
+            }
+            Err(error) if provision::missing(&error) => {
+                self.differs.is_missing();
+                broker.losses.set_differing(&self.wanted.name, false);
+                Found::Missing
+            }
             // The connection's own events tell of a server that is away.
             Err(_) => Found::Unanswered,
+        }
+    }
+
+    fn compare(&mut self, found: &StreamConfig, broker: &Broker) {
+        let now = clock::now();
+        let fields = provision::differences(self.kind, &self.wanted, found);
+        let say = self.differs.saw(fields, now);
+        let (stream, differs) = (&self.wanted.name, self.differs.is_so(now));
+        broker.losses.set_differing(stream, differs);
+        match say {
+            Some(Say::Differs) => tracing::error!(
+                stream,
+                "the stream {stream} differs from what this configuration wants, so it may refuse, forget or \
+                 alter what the fleet stores there: {}. Somebody edited it or made it by hand, and it is left \
+                 as it is. Mend {}, or the configuration; see docs/OPERATIONS.md, A stream that was edited",
+                self.differs.fields().join("; "),
+                provision::WAY_OUT
+            ),
+            Some(Say::Mended) => {
+                tracing::info!(
+                    stream,
+                    "the stream {stream} is again as this configuration wants it"
+                );
+            }
+            None => {}
         }
     }
 

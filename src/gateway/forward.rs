@@ -23,6 +23,7 @@ pub mod seat;
 mod send;
 pub mod shared;
 pub mod tend;
+pub mod untaken;
 pub mod waiting;
 
 use std::sync::Arc;
@@ -219,7 +220,9 @@ impl Publisher {
 
     /// Sees messages from the front of `waiting` into the stream.
     async fn store(&mut self, flight: &mut Flight, waiting: &Waiting) -> Result<Stored, End> {
-        let mut step = flight.step(clock::now());
+        let now = clock::now();
+        self.outlet.untaken.begins(now);
+        let mut step = flight.step(now);
         loop {
             if !valid(&self.held) {
                 return Err(End::LeaseLost);
@@ -242,6 +245,7 @@ impl Publisher {
                             Retry::Unanswered
                         };
                         self.meters.retried(why);
+                        self.outlet.look_for_a_taker();
                     }
                     if let Some(first) = waiting.first() {
                         self.outlet.publish(first, attempt, expected).await;
@@ -255,6 +259,7 @@ impl Publisher {
                     } else {
                         Box::pin(self.outlet.last()).await
                     };
+                    self.outlet.look_for_a_taker();
                     // An earlier attempt may have carried it, and a batch some behind it.
                     flight.saw(&found, waiting.ids(), clock::now())
                 }
@@ -296,6 +301,7 @@ impl Publisher {
             }
             Heard::Refusal(refusal) => refusal,
         };
+        self.outlet.untaken.begins(now);
         if let Some(more) = self.outlet.refusals.one_more(now) {
             let shard = self.outlet.shard();
             tracing::warn!(%shard, more, "the stream refuses what shard {shard} publishes, and others: {refusal}");

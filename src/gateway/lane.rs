@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     buffer::Budget,
+    forward::untaken::Untaken,
     group::{self, Shared},
     inbox::Inbox,
 };
@@ -46,6 +47,8 @@ pub struct Tools {
     pub inbox: Inbox,
     /// What its streams refuse.
     pub refusals: Seldom,
+    /// What nobody takes.
+    pub untaken: Seldom,
     /// Counts the leaders that announced themselves.
     pub leader: watch::Receiver<u64>,
 }
@@ -198,6 +201,7 @@ async fn connect(
         state,
         inbox,
         refusals: Seldom::default(),
+        untaken: Untaken::lines(),
         leader,
     };
     Ok((tools, helpers))

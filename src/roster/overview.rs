@@ -36,6 +36,9 @@ pub struct Overview {
     /// Streams and buckets that a process does not find in NATS.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub missing: BTreeSet<String>,
+    /// Streams and buckets that are not as a process's configuration wants them.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub differing: BTreeSet<String>,
     /// Every process's last word, by name.
     pub processes: Vec<Status>,
     /// Where each shard is; the processes' words hold it too.
@@ -118,6 +121,10 @@ impl Overview {
             || leader.as_ref().map_or(0, |l| l.status.shards),
             |l| l.shards,
         );
+        let all = |names: fn(&Status) -> &[String]| {
+            let names = processes.iter().flat_map(names);
+            names.cloned().collect::<BTreeSet<_>>()
+        };
         let gateways = || processes.iter().filter_map(|p| p.gateway.as_ref());
         let held: BTreeSet<_> = gateways()
             .flat_map(|gateway| &gateway.groups)
@@ -137,7 +144,8 @@ impl Overview {
             },
             topology: shared.topology,
             leader,
-            missing: processes.iter().flat_map(|p| p.missing.clone()).collect(),
+            missing: all(|process| &process.missing),
+            differing: all(|process| &process.differing),
             processes,
             cells,
         }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::clock::Instant;
 
-/// How seldom.
+/// How seldom, unless it is said otherwise.
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// One thing that is said seldom; clones count together.
@@ -15,6 +15,7 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 pub struct Seldom {
     state: Arc<Mutex<State>>,
     most: u64,
+    every: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -37,13 +38,22 @@ impl Seldom {
         Self {
             state: Arc::default(),
             most,
+            every: SAY_EVERY,
+        }
+    }
+
+    /// One that is said once in this time.
+    pub fn once_in(every: Duration) -> Self {
+        Self {
+            every,
+            ..Self::default()
         }
     }
 
     /// One more. Some: it is time to say so, and so many were not said since the last time.
     pub fn one_more(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.since.is_none_or(|since| now >= since + SAY_EVERY) {
+        if state.since.is_none_or(|since| now >= since + self.every) {
             (state.since, state.said) = (Some(now), 0);
         }
         if state.said >= self.most {

@@ -39,6 +39,8 @@ struct Known {
     halted: bool,
     /// Streams that NATS does not have.
     missing: BTreeSet<String>,
+    /// Streams that are not as a configuration wants them.
+    differing: BTreeSet<String>,
     /// Draining or not, by process.
     processes: BTreeMap<String, bool>,
     /// The last holder of each group.
@@ -105,6 +107,7 @@ impl Known {
             leader: fleet.leader.as_ref().map(|leader| leader.process.clone()),
             halted: fleet.halt.is_some(),
             missing: fleet.missing.clone(),
+            differing: fleet.differing.clone(),
             ..Self::default()
         };
         for process in &fleet.processes {
@@ -162,6 +165,15 @@ impl Known {
         }
         for stream in self.missing.difference(&now.missing) {
             told.push(("came", format!("the stream {stream} is there again")));
+        }
+        for stream in now.differing.difference(&self.differing) {
+            told.push((
+                "gone",
+                format!("the stream {stream} is not as it should be"),
+            ));
+        }
+        for stream in self.differing.difference(&now.differing) {
+            told.push(("came", format!("the stream {stream} differs no more")));
         }
         match (self.halted, now.halted) {
             (false, true) => told.push(("gone", "the fleet is halted".to_owned())),

@@ -66,6 +66,13 @@ fn alerts(fleet: &Overview, connected: bool) -> String {
         );
         alert(&mut text, &told);
     }
+    for stream in &fleet.differing {
+        let told = format!(
+            "The stream {stream} is not as the configuration wants it: it may refuse, forget or alter events. \
+             The log says what differs."
+        );
+        alert(&mut text, &told);
+    }
     if let Some(halt) = &fleet.halt {
         let told = format!(
             "The fleet is halted: Discord closed shard {} of {} with {}: {}",

@@ -22,6 +22,9 @@ pub struct Status {
     /// Streams and buckets that it does not find in NATS.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub missing: Vec<String>,
+    /// Streams and buckets that are not as its configuration wants them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub differing: Vec<String>,
     /// Where it serves its page, if it does; for people on the same machine.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<String>,

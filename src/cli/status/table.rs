@@ -24,6 +24,13 @@ pub(super) fn table(overview: &Overview) -> String {
             "MISSING  NATS has no stream {stream}: the log of a process says what becomes of it"
         );
     }
+    for stream in &overview.differing {
+        let stream = printable(stream);
+        _ = writeln!(
+            text,
+            "DIFFERS  the stream {stream} is not as the configuration wants it: `shardfleet check` says how"
+        );
+    }
     let states: Vec<_> = overview
         .shards
         .by_state

@@ -17,6 +17,7 @@ use super::{
     flight::{ANSWER_LIMIT, Answer, Last, Standing},
     form::{Fence, Form},
     message::Message,
+    untaken::Untaken,
 };
 use crate::{
     broker::Broker,
@@ -37,6 +38,8 @@ pub struct Outlet {
     pub made: i128,
     /// What the lane's streams refuse.
     pub refusals: Seldom,
+    /// How long nobody takes what it sends.
+    pub untaken: Untaken,
     /// Answers to publishes; the last token of their subject is the attempt.
     pub answers: Answers,
 }
@@ -62,6 +65,7 @@ impl Outlet {
             filter,
             made: 0,
             refusals,
+            untaken: Untaken::new(Untaken::lines()),
             answers,
         })
     }

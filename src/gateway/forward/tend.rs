@@ -13,12 +13,13 @@ use super::{
     ingest::{Said, Step},
     said::{Replies, said},
     shared::GroupBatch,
+    untaken::Untaken,
 };
 use crate::{
     alarm::Alarm,
     broker::{Broker, bucket::Bucket, losses::Hearing},
     clock,
-    fleet::{Epoch, GroupId, Layout},
+    fleet::{Epoch, GroupId, Layout, ShardId},
     gateway::{
         buffer::Budget,
         metrics::{Meters, Retry},
@@ -38,9 +39,12 @@ const CLOSE_TRIES: u32 = 5;
 pub struct Tender {
     pub(super) batch: GroupBatch,
     pub(super) client: Client,
+    pub(super) broker: Broker,
+    /// Of the group's shards.
+    pub(super) first: ShardId,
     inbox: String,
     /// Where the end of a batch is said.
-    end: Subject,
+    pub(super) end: Subject,
     answers: Subscriber,
     key: BatchKey,
     /// Under which a batch may be begun.
@@ -51,6 +55,8 @@ pub struct Tender {
     pub meters: Meters,
     /// What the lane's streams refuse.
     pub refusals: Seldom,
+    /// How long nobody takes the end of a batch that broke.
+    pub untaken: Untaken,
     /// Of the stream, and of the bucket that names the batch.
     losses: [Hearing; 2],
 }
@@ -115,6 +121,8 @@ impl Tender {
         let mut tender = Self {
             batch: GroupBatch::new(replies.clone()),
             client: broker.client.clone(),
+            broker: broker.clone(),
+            first,
             end: broker.names.event(first, END_EVENT).into(),
             inbox,
             answers,
@@ -123,6 +131,7 @@ impl Tender {
             budget,
             meters: Meters::default(),
             refusals,
+            untaken: Untaken::new(Untaken::lines()),
             losses,
         };
         if !last.is_empty() {
@@ -170,6 +179,7 @@ impl Tender {
                 Step::Close => {
                     let reply = batch.lock().replies.close();
                     self.meters.retried(Retry::Broken);
+                    self.look_for_a_taker();
                     self.say(reply).await;
                     continue;
                 }
@@ -213,6 +223,7 @@ impl Tender {
 
     /// Names the next batch, where the lease still holds.
     async fn prepare(&mut self) {
+        self.untaken.begins(clock::now());
         let inbox = self.client.new_inbox();
         // Unique, and short enough: the server takes 64 letters.
         let id = inbox.rsplit('.').next().unwrap_or(&inbox).to_owned();
@@ -241,6 +252,9 @@ impl Tender {
             return;
         }
         let said = said(message);
+        if said != Said::Away {
+            self.untaken.begins(now);
+        }
         if let Said::Refused(refusal) = &said
             && !state.ingest.is_broken()
             && let Some(more) = self.refusals.one_more(now)

@@ -7,7 +7,7 @@ use crate::{
     clock,
     fleet::ShardId,
     gateway::{
-        forward::{Last, Outlet},
+        forward::{Last, Outlet, untaken::Untaken},
         session::{self, ResumePoint, SessionKey},
     },
     wire::session::StoredSession,
@@ -43,6 +43,7 @@ impl Stay {
         let (mut key, stored) = key.await?;
         let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
         let mut outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
+        outlet.untaken = Untaken::new(tools.untaken.clone());
         let (found, gap) = outlet.last_and_gap().await;
         if found == Last::Unknown {
             bail!("the leader of the stream {stream} does not answer");

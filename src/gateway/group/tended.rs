@@ -4,7 +4,10 @@ use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
 use super::{End, Stay, pause};
-use crate::gateway::forward::tend::{self, Ground, Tender};
+use crate::gateway::forward::{
+    tend::{self, Ground, Tender},
+    untaken::Untaken,
+};
 
 impl Stay {
     /// Who tends the group's batches, once the last owner's is closed; none where the stream takes none. And
@@ -48,6 +51,8 @@ impl Stay {
         let (held, budget) = (self.held.clone(), self.shared.budget.clone());
         let losses = [self.shared.losses.of(&stream), self.state_losses()];
         let tender = Tender::open(&ground, held, budget, tools.refusals.clone(), losses);
-        Ok((Some(tender.await?), made))
+        let mut tender = tender.await?;
+        tender.untaken = Untaken::new(tools.untaken.clone());
+        Ok((Some(tender), made))
     }
 }

@@ -159,25 +159,19 @@ impl Fleet {
     }
 
     /// The same one by one: gigabytes would not fit. What a witness read before it was evicted counts.
-    async fn each_message(&self, mut take: impl FnMut(Stored)) {
+    async fn each_message(&self, take: impl FnMut(Stored)) {
         if let Some(witness) = &self.witness {
             return witness.read_up_to(self.last_stored().await, take).await;
         }
-        let stream = self.stream().await;
-        let last = stream.cached_info().state.last_sequence;
-        let consumer = eventually("the stream takes a consumer", LIMIT, async || {
-            stream.create_consumer(OrderedConfig::default()).await.ok()
-        })
-        .await;
-        let mut incoming = consumer.messages().await.unwrap();
-        let mut seq = 0;
-        while seq < last {
-            let next = tokio::time::timeout(LIMIT, incoming.next()).await;
-            let message = next.expect("the stream stopped short").unwrap().unwrap();
-            let stored = Stored::of(message);
-            seq = stored.seq;
-            take(stored);
-        }
+        each_message_of(&self.stream().await, take).await;
+    }
+
+    /// Every message of the stream of this name, in its order.
+    pub(crate) async fn messages_of(&self, name: &str) -> Vec<Stored> {
+        let stream = self.broker.jetstream.get_stream(name).await.unwrap();
+        let mut messages = Vec::new();
+        each_message_of(&stream, |message| messages.push(message)).await;
+        messages
     }
 
     /// The bytes that the stream holds, as the server counts them.
@@ -250,6 +244,23 @@ impl Fleet {
         let named = |list: &[String]| list.iter().any(|named| named == event);
         let allowed = self.plan.allowed.is_empty() || named(&self.plan.allowed);
         matches!(event, "READY" | "RESUMED") || (allowed && !named(&self.plan.denied))
+    }
+}
+
+async fn each_message_of(stream: &Stream, mut take: impl FnMut(Stored)) {
+    let last = stream.cached_info().state.last_sequence;
+    let consumer = eventually("the stream takes a consumer", LIMIT, async || {
+        stream.create_consumer(OrderedConfig::default()).await.ok()
+    })
+    .await;
+    let mut incoming = consumer.messages().await.unwrap();
+    let mut seq = 0;
+    while seq < last {
+        let next = tokio::time::timeout(LIMIT, incoming.next()).await;
+        let message = next.expect("the stream stopped short").unwrap().unwrap();
+        let stored = Stored::of(message);
+        seq = stored.seq;
+        take(stored);
     }
 }
 
