@@ -1,4 +1,4 @@
-//! What the whole fleet shares; seeds `topology` once, afterwards `shardfleet set` changes it.
+//! What the whole fleet shares; seeds `topology` once; afterwards `shardfleet set` changes the choice of events.
 
 use std::str::FromStr;
 
