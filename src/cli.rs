@@ -212,6 +212,11 @@ fn say(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
+/// Tells whoever typed the command, beside its answer.
+fn note(text: &str) {
+    _ = writeln!(std::io::stderr(), "note: {text}");
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     let hint = "write section.key=value, such as lease.ttl=20s";
     let (key, value) = text.split_once('=').ok_or(hint)?;
