@@ -33,6 +33,10 @@ const MINIMUM_SERVER: (i64, i64, i64) = (2, 11, 0);
 /// How long a JetStream request waits for its answer before it counts as unknown.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The ways to log in to NATS, for whoever was refused.
+pub const WAYS_IN: &str = "nats.creds (NATS_CREDS), nats.user and nats.password, nats.nkey, a client \
+                           certificate, or a login in nats.url";
+
 /// A connection to NATS and the names of the fleet on it; clones share it.
 #[derive(Clone)]
 pub struct Broker(Arc<Parts>);
@@ -107,6 +111,24 @@ impl Broker {
             }
             ConnectErrorKind::Tls => Some(format!("TLS fails: {}", with_sources(&error))),
             _ => None,
+        }
+    }
+
+    /// As [`Broker::ready`]; where no server was reached because it refuses the login, or TLS fails, the
+    /// error says so.
+    ///
+    /// # Errors
+    /// As [`Broker::ready`].
+    pub async fn reached(&self, nats: &config::Nats, limit: Duration) -> Result<()> {
+        let Err(error) = self.ready(limit).await else {
+            return Ok(());
+        };
+        match Self::refusal(nats).await {
+            Some(refusal) => bail!(
+                "{}: {refusal}. Ways to log in: {WAYS_IN}",
+                redacted(&url(nats))
+            ),
+            None => Err(error),
         }
     }
 

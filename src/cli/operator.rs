@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::{
     app,
-    broker::{self, Broker, bucket::Bucket},
+    broker::{Broker, bucket::Bucket},
     config::{Config, Log},
     subject::Names,
 };
@@ -28,15 +28,7 @@ pub(super) async fn reach(config: &Config, label: &str) -> Result<Broker> {
     })?;
     let names = Names::new(config.fleet.name.0.clone());
     let broker = Broker::connect(&config.nats, names, label).await?;
-    if let Err(error) = broker.ready(REACH_LIMIT).await {
-        return Err(match Broker::refusal(&config.nats).await {
-            Some(refusal) => anyhow!(
-                "{}: {refusal}",
-                broker::redacted(&broker::url(&config.nats))
-            ),
-            None => error,
-        });
-    }
+    broker.reached(&config.nats, REACH_LIMIT).await?;
     Ok(broker)
 }
 

@@ -59,8 +59,8 @@ pub(super) async fn reach(config: &Config, report: &mut Report) -> Result<Option
         Ok(broker) => broker,
         Err(error) => {
             if let Some(refusal) = Broker::refusal(&config.nats).await {
-                let hint = "nats.creds (NATS_CREDS), nats.user and nats.password, nats.nkey, or a client certificate";
-                report.tell(&Finding::wrong("nats", format!("{url}: {refusal}"), hint))?;
+                let told = format!("{url}: {refusal}");
+                report.tell(&Finding::wrong("nats", told, broker::WAYS_IN))?;
                 return Ok(None);
             }
             let hint = "run `shardfleet up`, which starts a server, or name yours in NATS_URL";
