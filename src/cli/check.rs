@@ -16,7 +16,7 @@ use clap::Args;
 use super::say;
 use crate::{
     app,
-    config::{Config, Log, variables},
+    config::{Config, variables},
 };
 
 /// Options of `check`.
@@ -50,11 +50,7 @@ enum Outcome {
 
 /// Looks at everything, however much is wrong; fails if anything is.
 pub(super) async fn run(config: &Config, options: &Options) -> Result<ExitCode> {
-    let level = "error".to_owned();
-    app::install_log(&Log {
-        level,
-        ..config.log.clone()
-    })?;
+    app::install_plain_log("error")?;
     let mut report = Report { wrong: 0 };
     let valid = format!("valid; the fleet is called {:?}", config.fleet.name.0);
     report.tell(&Finding::fine("configuration", valid))?;

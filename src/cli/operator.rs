@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{
     app,
     broker::{Broker, bucket::Bucket},
-    config::{Config, Log},
+    config::Config,
     subject::Names,
 };
 
@@ -21,11 +21,7 @@ pub(super) const ATTEMPTS: usize = 5;
 /// Connects; `label` names the connection in the server's list.
 pub(super) async fn reach(config: &Config, label: &str) -> Result<Broker> {
     // Why NATS cannot be reached is told by the connection's events.
-    let level = "warn".to_owned();
-    app::install_log(&Log {
-        level,
-        ..config.log.clone()
-    })?;
+    app::install_plain_log("warn")?;
     let names = Names::new(config.fleet.name.0.clone());
     let broker = Broker::connect(&config.nats, names, label).await?;
     broker.reached(&config.nats, REACH_LIMIT).await?;
