@@ -125,11 +125,15 @@ enum Command {
 
 /// Runs one subcommand to its end.
 pub fn run(cli: Cli) -> ExitCode {
+    let stays = matches!(
+        cli.command,
+        Command::Gateway | Command::Coordinator | Command::Up(_) | Command::Sim(_)
+    );
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&error);
+            tell(&error, stays);
             code(&error).into()
         }
     }
@@ -193,9 +197,9 @@ fn code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// To the log where one is installed, so that its readers see why the process ended.
-fn tell(error: &anyhow::Error) {
-    if tracing::enabled!(tracing::Level::ERROR) && !error.is::<Faults>() {
+/// To the log of a process that was to stay, where one is installed: its readers see why it ended.
+fn tell(error: &anyhow::Error, stays: bool) {
+    if stays && tracing::enabled!(tracing::Level::ERROR) && !error.is::<Faults>() {
         tracing::error!("{error:#}");
     } else {
         _ = writeln!(std::io::stderr(), "error: {error:#}");

@@ -55,7 +55,11 @@ impl Run {
         let Some(head) = peek::peek(&text) else {
             let shard = self.shard.id;
             if let Some(more) = self.shard.discord.lines.one_more(now) {
-                tracing::warn!(%shard, more, bytes = text.len(), "shard {shard} received what is no payload");
+                let bytes = text.len();
+                tracing::warn!(
+                    %shard, more, bytes,
+                    "shard {shard} received {bytes} bytes that are no payload of the gateway; they are passed over"
+                );
             }
             return;
         };
