@@ -4,6 +4,7 @@
 //! JetStream with an ack awaited, or through [`bucket::Bucket`] with a revision.
 
 pub mod bucket;
+mod causes;
 mod leave;
 mod link;
 mod login;
@@ -33,9 +34,17 @@ const MINIMUM_SERVER: (i64, i64, i64) = (2, 11, 0);
 /// How long a JetStream request waits for its answer before it counts as unknown.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The ways to log in to NATS, for whoever was refused.
-pub const WAYS_IN: &str = "nats.creds (NATS_CREDS), nats.user and nats.password, nats.nkey, a client \
-                           certificate, or a login in nats.url";
+/// What to look at, for whoever a [`Broker::refusal`] is told.
+pub fn way_in(refusal: &str) -> &'static str {
+    if refusal.starts_with(TLS_FAILS) {
+        "nats.tls_ca, nats.tls_cert and nats.tls_key"
+    } else {
+        "nats.creds (NATS_CREDS), nats.user and nats.password, nats.nkey, a client certificate, or a login \
+         in nats.url"
+    }
+}
+
+const TLS_FAILS: &str = "TLS fails";
 
 /// A connection to NATS and the names of the fleet on it; clones share it.
 #[derive(Clone)]
@@ -109,7 +118,9 @@ impl Broker {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 Some("the server refuses the login".to_owned())
             }
-            ConnectErrorKind::Tls => Some(format!("TLS fails: {}", with_sources(&error))),
+            ConnectErrorKind::Tls => {
+                Some(format!("{TLS_FAILS}: {}", causes::told(causes::of(&error))))
+            }
             _ => None,
         }
     }
@@ -125,10 +136,11 @@ impl Broker {
         };
         match Self::refusal(nats).await {
             Some(refusal) => bail!(
-                "{}: {refusal}. Ways to log in: {WAYS_IN}",
-                redacted(&url(nats))
+                "{}: {refusal}. Look at {}",
+                redacted(&url(nats)),
+                way_in(&refusal)
             ),
-            None => Err(error),
+            None => Err(error.context(redacted(&url(nats)))),
         }
     }
 
@@ -144,8 +156,8 @@ impl Broker {
             let now = clock::now();
             if now >= deadline {
                 bail!(
-                    "no NATS server answered within {limit:?}: is nats.url right, and does it run? A start waits \
-                     as long as process.start says"
+                    "no NATS server answered within {limit:?}: is nats.url right, and does it run? A role waits as \
+                     long as process.start says"
                 );
             }
             if now >= told {
@@ -191,16 +203,6 @@ impl Broker {
     pub fn connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Where NATS is looked for.

@@ -38,8 +38,7 @@ pub(super) async fn count(
                 tracing::warn!(
                     process,
                     groups,
-                    "{process} speaks no more: nobody runs the shards of its {groups} groups until their \
-                     leases end"
+                    "{process} speaks no more: nobody runs its shards until its leases end ({groups})"
                 );
             }
             metrics::unheld(fleet.groups.total.saturating_sub(fleet.groups.held));

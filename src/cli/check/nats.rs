@@ -60,7 +60,7 @@ pub(super) async fn reach(config: &Config, report: &mut Report) -> Result<Option
         Err(error) => {
             if let Some(refusal) = Broker::refusal(&config.nats).await {
                 let told = format!("{url}: {refusal}");
-                report.tell(&Finding::wrong("nats", told, broker::WAYS_IN))?;
+                report.tell(&Finding::wrong("nats", told, broker::way_in(&refusal)))?;
                 return Ok(None);
             }
             let hint = "run `shardfleet up`, which starts a server, or name yours in NATS_URL";
