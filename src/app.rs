@@ -5,7 +5,7 @@
 
 mod nats;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::task::JoinHandle;
@@ -53,6 +53,16 @@ pub enum Roles {
     Coordinator,
     /// Both.
     Both,
+}
+
+impl fmt::Display for Roles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gateway => "gateway",
+            Self::Coordinator => "coordinator",
+            Self::Both => "gateway and coordinator",
+        })
+    }
 }
 
 /// Where to find what a process offers.
@@ -127,21 +137,31 @@ pub async fn run(plan: Plan) -> Result<()> {
 /// # Errors
 /// [`Faults`] with the one fault.
 pub fn install_log(config: &config::Log) -> Result<Level, Faults> {
-    log::install(config).map_err(|reason| {
-        let from_variable = std::env::var_os("RUST_LOG").is_some();
-        Faults(vec![Fault {
-            key: "log.level".to_owned(),
-            value: None,
-            origin: if from_variable {
-                "RUST_LOG"
-            } else {
-                "configuration"
-            }
-            .to_owned(),
-            reason,
-            hint: "\"info\", or directives such as \"warn,shardfleet=debug\"".to_owned(),
-        }])
-    })
+    log::install(config).map_err(log_fault)
+}
+
+/// Installs the log of a command that a person typed: plain words.
+///
+/// # Errors
+/// As [`install_log`].
+pub fn install_plain_log(level: &str) -> Result<(), Faults> {
+    log::install_plain(level).map_err(log_fault)
+}
+
+fn log_fault(reason: String) -> Faults {
+    let from_variable = std::env::var_os("RUST_LOG").is_some();
+    let origin = if from_variable {
+        "RUST_LOG"
+    } else {
+        "configuration"
+    };
+    Faults(vec![Fault {
+        key: "log.level".to_owned(),
+        value: None,
+        origin: origin.to_owned(),
+        reason,
+        hint: "\"info\", or directives such as \"warn,shardfleet=debug\"".to_owned(),
+    }])
 }
 
 struct Process {
@@ -250,7 +270,7 @@ impl Process {
             events: broker.names.events(),
         })?;
         tracing::info!(process = name, version = VERSION, roles = ?plan.roles,
-            "{name} runs {VERSION} as {:?}", plan.roles);
+            "{name} runs {VERSION} as {}", plan.roles);
         let limit = config.process.drain.0;
         let connection = broker.client.clone();
         let roles = Box::pin(self.roles(plan.roles, Arc::new(config), broker, bot, start));

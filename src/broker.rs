@@ -4,6 +4,7 @@
 //! JetStream with an ack awaited, or through [`bucket::Bucket`] with a revision.
 
 pub mod bucket;
+mod causes;
 pub mod differs;
 mod leave;
 mod link;
@@ -33,6 +34,18 @@ use crate::{clock, config, subject::Names, supervise};
 const MINIMUM_SERVER: (i64, i64, i64) = (2, 11, 0);
 /// How long a JetStream request waits for its answer before it counts as unknown.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What to look at, for whoever a [`Broker::refusal`] is told.
+pub fn way_in(refusal: &str) -> &'static str {
+    if refusal.starts_with(TLS_FAILS) {
+        "nats.tls_ca, nats.tls_cert and nats.tls_key"
+    } else {
+        "nats.creds (NATS_CREDS), nats.user and nats.password, nats.nkey, a client certificate, or a login \
+         in nats.url"
+    }
+}
+
+const TLS_FAILS: &str = "TLS fails";
 
 /// A connection to NATS and the names of the fleet on it; clones share it.
 #[derive(Clone)]
@@ -106,8 +119,29 @@ impl Broker {
             ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                 Some("the server refuses the login".to_owned())
             }
-            ConnectErrorKind::Tls => Some(format!("TLS fails: {}", with_sources(&error))),
+            ConnectErrorKind::Tls => {
+                Some(format!("{TLS_FAILS}: {}", causes::told(causes::of(&error))))
+            }
             _ => None,
+        }
+    }
+
+    /// As [`Broker::ready`]; where no server was reached because it refuses the login, or TLS fails, the
+    /// error says so.
+    ///
+    /// # Errors
+    /// As [`Broker::ready`].
+    pub async fn reached(&self, nats: &config::Nats, limit: Duration) -> Result<()> {
+        let Err(error) = self.ready(limit).await else {
+            return Ok(());
+        };
+        match Self::refusal(nats).await {
+            Some(refusal) => bail!(
+                "{}: {refusal}. Look at {}",
+                redacted(&url(nats)),
+                way_in(&refusal)
+            ),
+            None => Err(error.context(redacted(&url(nats)))),
         }
     }
 
@@ -123,8 +157,8 @@ impl Broker {
             let now = clock::now();
             if now >= deadline {
                 bail!(
-                    "no NATS server answered within {limit:?}: is nats.url right, and does it run? A start waits \
-                     as long as process.start says"
+                    "no NATS server answered within {limit:?}: is nats.url right, and does it run? A role waits as \
+                     long as process.start says"
                 );
             }
             if now >= told {
@@ -170,16 +204,6 @@ impl Broker {
     pub fn connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Where NATS is looked for.

@@ -125,11 +125,15 @@ enum Command {
 
 /// Runs one subcommand to its end.
 pub fn run(cli: Cli) -> ExitCode {
+    let stays = matches!(
+        cli.command,
+        Command::Gateway | Command::Coordinator | Command::Up(_) | Command::Sim(_)
+    );
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&error);
+            tell(&error, stays);
             code(&error).into()
         }
     }
@@ -146,7 +150,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Coordinator => role::coordinator(load()?),
         Command::Up(options) => role::up(load()?, options),
         // It is no part of the fleet: of its configuration only the log concerns it.
-        Command::Sim(options) => role::sim(*options, &load().unwrap_or_default().log),
+        Command::Sim(options) => {
+            let config = load().or_else(|faults| faults.of("--set").map(|()| Config::default()))?;
+            role::sim(*options, &config.log)
+        }
         Command::Demo(options) => return Ok(held(block_on(demo::run(&options))?)),
         Command::Audit(options) => return Ok(held(audit::run(&options)?)),
         Command::Check(options) => return block_on(check::run(&load()?, &options)),
@@ -190,9 +197,9 @@ fn code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// To the log where one is installed, so that its readers see why the process ended.
-fn tell(error: &anyhow::Error) {
-    if tracing::enabled!(tracing::Level::ERROR) && !error.is::<Faults>() {
+/// To the log of a process that was to stay, where one is installed: its readers see why it ended.
+fn tell(error: &anyhow::Error, stays: bool) {
+    if stays && tracing::enabled!(tracing::Level::ERROR) && !error.is::<Faults>() {
         tracing::error!("{error:#}");
     } else {
         _ = writeln!(std::io::stderr(), "error: {error:#}");
@@ -212,16 +219,19 @@ fn say(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
+/// Tells whoever typed the command, beside its answer.
+fn note(text: &str) {
+    _ = writeln!(std::io::stderr(), "note: {text}");
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     let hint = "write section.key=value, such as lease.ttl=20s";
     let (key, value) = text.split_once('=').ok_or(hint)?;
     let (section, name) = key.split_once('.').ok_or(hint)?;
-    let known = Config::SECTIONS.iter().find(|(s, _)| *s == section);
-    if !known.is_some_and(|(_, keys)| keys.contains(&name)) {
-        return Err(format!(
-            "there is no key {key}; config.toml lists every key"
-        ));
+    if section.is_empty() || name.is_empty() {
+        return Err(hint.to_owned());
     }
+    // Whether there is such a key is told beside all other faults.
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -230,10 +240,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_known_before_it_is_set() {
+    fn a_key_and_its_value_are_told_apart() {
         assert!(key_value("lease.ttl=20s").is_ok());
         assert_eq!(key_value("web.listen=").unwrap().1, "");
-        for bad in ["lease.ttl", "ttl=20s", "lease.tll=20s", "=", ""] {
+        for bad in ["lease.ttl", "ttl=20s", ".ttl=20s", "lease.=20s", "=", ""] {
             assert!(key_value(bad).is_err(), "{bad}");
         }
     }

@@ -10,6 +10,7 @@ pub mod nats;
 mod section;
 pub mod sim;
 pub mod value;
+pub mod variables;
 
 pub use self::{
     discord::Discord,

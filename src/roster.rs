@@ -1,14 +1,16 @@
 //! How the fleet is: each process says its status every second, anybody gathers everyone's.
 
+pub mod looks;
 pub mod overview;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
+use async_nats::{Client, connection::State};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
@@ -20,7 +22,7 @@ use crate::{
     clock,
     subject::{self, Names},
     supervise,
-    telemetry::VERSION,
+    telemetry::{VERSION, seldom::Seldom},
     wire::{
         self,
         status::{CoordinatorStatus, GatewayStatus, Status},
@@ -31,6 +33,8 @@ use crate::{
 pub const SAY_EVERY: Duration = Duration::from_secs(1);
 /// A process silent for this long is gone.
 pub const GONE_AFTER_MS: u64 = 5_000;
+/// Nobody at all has spoken for this long: it is not the processes that are silent.
+const SILENT_AFTER_MS: u64 = 3_000;
 
 /// What this process says of itself; its roles write on it.
 #[derive(Clone)]
@@ -128,10 +132,33 @@ pub async fn say(broker: Broker, board: Board, shutdown: CancellationToken) {
     }
 }
 
+/// Who was heard when.
+struct Known {
+    /// Each one's last word, and since when it may be silent.
+    said: BTreeMap<String, (Status, u64)>,
+    /// When anybody spoke last.
+    heard_ms: u64,
+    /// Changes with each connection.
+    connects: watch::Receiver<u64>,
+}
+
+impl Known {
+    /// While NATS was away nobody could be heard: each may be silent from the new connection on.
+    fn forgive(&mut self, now_ms: u64) {
+        if self.connects.has_changed().unwrap_or(false) {
+            self.connects.mark_unchanged();
+            for (_, since) in self.said.values_mut() {
+                *since = now_ms;
+            }
+        }
+    }
+}
+
 /// Everyone's last word.
 #[derive(Clone)]
 pub struct Roster {
-    known: Arc<Mutex<BTreeMap<String, Status>>>,
+    known: Arc<Mutex<Known>>,
+    client: Client,
     /// Counts gateways that came or began to leave.
     moves: watch::Sender<u64>,
 }
@@ -143,29 +170,58 @@ impl Roster {
     /// Where the subscription is refused.
     pub async fn gather(broker: &Broker, shutdown: CancellationToken) -> Result<Self> {
         let mut words = broker.client.subscribe(broker.names.statuses()).await?;
+        let known = Known {
+            said: BTreeMap::new(),
+            heard_ms: clock::unix_ms(),
+            connects: broker.connects(),
+        };
         let roster = Self {
-            known: Arc::default(),
+            known: Arc::new(Mutex::new(known)),
+            client: broker.client.clone(),
             moves: watch::Sender::new(0),
         };
         let gathered = roster.clone();
         let until = shutdown.clone();
+        let seldom = Seldom::default();
         supervise::vital("roster", &until, async move {
             while let Some(Some(word)) = shutdown.run_until_cancelled(words.next()).await {
                 match wire::decode::<Status>(&word.payload) {
                     Ok(status) => gathered.heard(status, clock::unix_ms()),
-                    Err(error) => tracing::warn!("a status was not understood: {error}"),
+                    Err(error) => {
+                        if let Some(unsaid) = seldom.one_more(clock::now()) {
+                            tracing::warn!(
+                                unsaid,
+                                "a status was not understood, and is passed over: {error}"
+                            );
+                        }
+                    }
                 }
             }
         });
         Ok(roster)
     }
 
-    /// The processes that spoke lately, by name.
+    /// The processes that spoke lately, by name; while NATS is away, those that spoke before.
     pub fn processes(&self) -> Vec<Status> {
         let now = clock::unix_ms();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, status| now.saturating_sub(status.at_ms) < GONE_AFTER_MS);
-        known.values().cloned().collect()
+        let mut known = self.known();
+        known.forgive(now);
+        if self.client.connection_state() == State::Connected {
+            known
+                .said
+                .retain(|_, (_, since)| now.saturating_sub(*since) < GONE_AFTER_MS);
+        }
+        let said = known.said.values();
+        said.map(|(status, _)| status.clone()).collect()
+    }
+
+    /// True if nobody at all has spoken for a while.
+    pub fn is_silent(&self) -> bool {
+        clock::unix_ms().saturating_sub(self.known().heard_ms) >= SILENT_AFTER_MS
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes whenever a process comes, or begins to drain.
@@ -182,10 +238,12 @@ impl Roster {
         // Its clock may differ from ours: what counts is when we heard it.
         status.at_ms = now_ms;
         let draining = status.draining;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.insert(status.process.clone(), status);
+        let mut known = self.known();
+        known.forgive(now_ms);
+        known.heard_ms = now_ms;
+        let before = known.said.insert(status.process.clone(), (status, now_ms));
         drop(known);
-        if before.is_none_or(|before| before.draining != draining) {
+        if before.is_none_or(|(before, _)| before.draining != draining) {
             self.moves.send_modify(|moves| *moves += 1);
         }
     }

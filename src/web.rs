@@ -5,6 +5,7 @@ mod chronicle;
 mod guard;
 pub mod host;
 mod html;
+pub mod serve;
 pub mod status;
 
 use std::net::SocketAddr;
@@ -46,13 +47,6 @@ impl Web {
     pub async fn serve(self, router: Router, closed: CancellationToken) {
         let guard = middleware::from_fn_with_state(self.address, guard::guard);
         let router = router.layer(guard);
-        let router = router.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(self.listener, router);
-        if let Err(error) = serving
-            .with_graceful_shutdown(closed.cancelled_owned())
-            .await
-        {
-            tracing::error!("the web listener failed: {error}");
-        }
+        serve::serve(self.listener, router, closed).await;
     }
 }

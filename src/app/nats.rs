@@ -66,7 +66,7 @@ impl OwnNats {
 pub(super) async fn reach(config: &Config, process: &str, start: &Start) -> Result<Broker> {
     let names = Names::new(config.fleet.name.0.clone());
     let broker = Broker::connect(&config.nats, names, process).await?;
-    broker.ready(start.left()).await?;
+    broker.reached(&config.nats, start.left()).await?;
     let buckets = || provision::buckets(&broker, &config.stream, &config.lease);
     start
         .get("the buckets of leases and state", buckets)

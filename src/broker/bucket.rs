@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::{
-    Broker,
+    Broker, causes,
     losses::Hearing,
     start::Start,
     watch::{Heard, Watch},
@@ -72,7 +72,7 @@ impl std::fmt::Display for KvError {
                 f,
                 "nobody serves the bucket {bucket}: it is missing, or has no leader just now"
             ),
-            Self::Unknown(source) => write!(f, "unknown outcome: {source:#}"),
+            Self::Unknown(source) => write!(f, "unknown outcome: {}", causes::told(source.chain())),
         }
     }
 }

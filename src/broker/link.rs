@@ -2,10 +2,13 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use async_nats::Event;
+use async_nats::{ClientError, Event};
 use tokio::sync::watch;
 
-use crate::telemetry::metrics::NATS_CONNECTED;
+use crate::{
+    clock,
+    telemetry::{metrics::NATS_CONNECTED, seldom::Seldom},
+};
 
 /// Connections of this process: how many there are, and how many stand.
 static LINKS: Mutex<Links> = Mutex::new(Links { open: 0, up: 0 });
@@ -32,6 +35,10 @@ pub(super) struct Link {
     lame: watch::Sender<u64>,
     /// Counts how often it connected.
     connects: watch::Sender<u64>,
+    /// Why it was not reached, as said last: each try of an outage meets the same.
+    unreached: Mutex<Option<String>>,
+    /// A subject that is not allowed is refused with every message to it.
+    seldom: Seldom,
 }
 
 impl Link {
@@ -47,6 +54,8 @@ impl Link {
             up,
             lame,
             connects,
+            unreached: Mutex::default(),
+            seldom: Seldom::up_to(5),
         }
     }
 
@@ -66,6 +75,7 @@ impl Link {
         match event {
             Event::Connected => {
                 self.set(true);
+                self.is_new(None);
                 self.connects.send_modify(|count| *count += 1);
                 tracing::info!(connection, "{connection} is connected to NATS");
             }
@@ -84,8 +94,37 @@ impl Link {
             Event::Draining | Event::Closed => {
                 tracing::debug!(connection, "the connection {connection} ends");
             }
-            event => tracing::warn!(connection, "NATS says to {connection}: {event}"),
+            Event::ClientError(error) => {
+                let error = match error {
+                    ClientError::Other(error) => error.clone(),
+                    error => error.to_string(),
+                };
+                if self.is_new(Some(&error)) {
+                    tracing::warn!(
+                        connection,
+                        "{connection} does not reach NATS and goes on trying: {error}"
+                    );
+                }
+            }
+            event => {
+                if let Some(unsaid) = self.seldom.one_more(clock::now()) {
+                    tracing::warn!(connection, unsaid, "NATS says to {connection}: {event}");
+                }
+            }
         }
+    }
+
+    /// True if another reason was said last, since it was connected.
+    fn is_new(&self, error: Option<&str>) -> bool {
+        let mut last = self
+            .unreached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let new = last.as_deref() != error;
+        if new {
+            *last = error.map(str::to_owned);
+        }
+        new
     }
 
     fn set(&self, up: bool) {
@@ -117,6 +156,16 @@ mod tests {
     fn counts() -> (u32, u32) {
         let links = links();
         (links.open, links.up)
+    }
+
+    #[test]
+    fn an_outage_says_each_reason_once() {
+        let link = Link::new("a".to_owned());
+        let said = ["refused", "refused", "timed out", "timed out"];
+        let new = said.map(|error| link.is_new(Some(error)));
+        assert_eq!(new, [true, false, true, false]);
+        link.is_new(None);
+        assert!(link.is_new(Some("timed out")));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use clap::Args;
 use super::say;
 use crate::{
     app,
-    config::{Config, Log},
+    config::{Config, variables},
 };
 
 /// Options of `check`.
@@ -50,14 +50,16 @@ enum Outcome {
 
 /// Looks at everything, however much is wrong; fails if anything is.
 pub(super) async fn run(config: &Config, options: &Options) -> Result<ExitCode> {
-    let level = "error".to_owned();
-    app::install_log(&Log {
-        level,
-        ..config.log.clone()
-    })?;
+    app::install_plain_log("error")?;
     let mut report = Report { wrong: 0 };
     let valid = format!("valid; the fleet is called {:?}", config.fleet.name.0);
     report.tell(&Finding::fine("configuration", valid))?;
+    let unknown = variables::unknown(variables::of_this_process());
+    if !unknown.is_empty() {
+        let told = format!("no key is set by {}", unknown.join(", "));
+        let hint = "SHARDFLEET_SECTION__KEY; config.toml lists every key";
+        report.tell(&Finding::odd("environment", told, hint))?;
+    }
     if let Some(role) = options.role {
         if nats::reach(config, &mut report).await?.is_some() {
             rights::look(config, role, &mut report).await?;

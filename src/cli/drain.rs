@@ -48,7 +48,7 @@ pub(super) async fn run(config: &Config, options: &DrainOptions) -> Result<()> {
     let answer =
         answer.with_context(|| format!("{name} does not answer: is it of this release?"))?;
     let Draining { groups, .. } = wire::decode(&answer.payload)?;
-    say(&format!("{name} hands {groups} of its groups over\n"))?;
+    say(&format!("{name} hands {} over\n", counted(groups)))?;
     let deadline = clock::now() + config.process.drain.0 + LAST_WORD;
     while left(&roster.processes(), name) > 0 {
         ensure!(
@@ -59,8 +59,13 @@ pub(super) async fn run(config: &Config, options: &DrainOptions) -> Result<()> {
     }
     let held = held.max(groups);
     say(&format!(
-        "{name} is drained: {held} groups handed over. It stays up and takes none until it is started anew\n"
+        "{name} is drained: {} handed over. It stays up and takes none until it is started anew\n",
+        counted(held)
     ))
+}
+
+fn counted(groups: u32) -> String {
+    format!("{groups} group{}", if groups == 1 { "" } else { "s" })
 }
 
 /// How many groups it holds, if it may be drained.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::{
     app,
-    broker::{self, Broker, bucket::Bucket},
-    config::{Config, Log},
+    broker::{Broker, bucket::Bucket},
+    config::Config,
     subject::Names,
 };
 
@@ -21,22 +21,10 @@ pub(super) const ATTEMPTS: usize = 5;
 /// Connects; `label` names the connection in the server's list.
 pub(super) async fn reach(config: &Config, label: &str) -> Result<Broker> {
     // Why NATS cannot be reached is told by the connection's events.
-    let level = "warn".to_owned();
-    app::install_log(&Log {
-        level,
-        ..config.log.clone()
-    })?;
+    app::install_plain_log("warn")?;
     let names = Names::new(config.fleet.name.0.clone());
     let broker = Broker::connect(&config.nats, names, label).await?;
-    if let Err(error) = broker.ready(REACH_LIMIT).await {
-        return Err(match Broker::refusal(&config.nats).await {
-            Some(refusal) => anyhow!(
-                "{}: {refusal}",
-                broker::redacted(&broker::url(&config.nats))
-            ),
-            None => error,
-        });
-    }
+    broker.reached(&config.nats, REACH_LIMIT).await?;
     Ok(broker)
 }
 

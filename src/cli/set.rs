@@ -32,7 +32,7 @@ enum Key {
     Allow,
     /// Events never forwarded. READY and RESUMED always are
     Deny,
-    /// How many shards the bot runs
+    /// How many shards the bot runs: fixed while the fleet runs, so that this only tells
     Shards,
     /// Whose fleet this is: the bot's user id; "": whoever leads next says so
     Application,

@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::watch::Screen;
 use super::{
+    note,
     operator::{LISTEN, reach},
     say,
 };
 use crate::{
     config::Config,
-    roster::{self, Roster, overview::Shared},
+    roster::{self, Roster, looks::Looks},
     shutdown,
 };
 
@@ -39,17 +40,17 @@ pub(super) async fn run(config: &Config, options: StatusOptions) -> Result<()> {
     let mut screen = if live { Some(Screen::enter()?) } else { None };
     // So that a terminal is given back as it was.
     let ended = shutdown::on_signal()?;
+    let mut looks = Looks::new(broker, roster);
     loop {
-        // A fleet that never ran has no bucket; what its processes say is shown all the same.
-        let shared = roster::shared(&broker).await.unwrap_or_else(|error| {
-            tracing::warn!("cannot read what the fleet shares: {error:#}");
-            Shared::default()
-        });
-        let overview = roster.overview(&broker.names, shared);
+        let overview = looks.look().await;
         match &mut screen {
-            Some(screen) => screen.draw(&overview)?,
-            None if options.json => say(&(serde_json::to_string(&overview)? + "\n"))?,
-            None => say(&table::table(&overview))?,
+            Some(screen) => screen.draw(overview)?,
+            None if options.json => say(&(serde_json::to_string(overview)? + "\n"))?,
+            None => say(&table::table(overview))?,
+        }
+        // A fleet that never ran has no bucket; what its processes say is shown all the same.
+        if let Some(error) = looks.trouble.as_ref().filter(|_| !options.watch) {
+            note(&format!("cannot read what the fleet shares: {error:#}"));
         }
         let pause = ended.run_until_cancelled(tokio::time::sleep(roster::SAY_EVERY));
         if !options.watch || pause.await.is_none() {

@@ -2,14 +2,23 @@
 //! whoever watches; what must not be missed is read from the stream.
 
 mod line;
+mod wanted;
 
 use anyhow::{Result, ensure};
 use clap::Args;
 use futures_util::StreamExt;
 
-use self::line::{Filter, line};
-use super::{operator::reach, say};
-use crate::{config::Config, shutdown, subject::Names};
+use self::{
+    line::{Filter, line},
+    wanted::Wanted,
+};
+use super::{note, operator::reach, say};
+use crate::{
+    config::Config,
+    roster::{self, overview::Shared},
+    shutdown,
+    subject::Names,
+};
 
 /// Options of `tail`.
 #[derive(Args)]
@@ -49,12 +58,25 @@ pub(super) async fn run(config: &Config, options: TailOptions) -> Result<()> {
         "{subject:?} is none of this fleet's events: they are {}",
         names.events()
     );
+    let wanted = Wanted::new(&subject, &options.shard, &options.event);
+    if let Some(unlikely) = wanted.events()? {
+        note(&unlikely);
+    }
     let filter = Filter {
         shards: options.shard,
         events: options.event,
         guilds: options.guild,
     };
     let broker = reach(config, "shardfleet tail").await?;
+    // A worker may not read it: then whoever watches knows best.
+    if wanted.names_shards()
+        && let Ok(Shared {
+            topology: Some(topology),
+            ..
+        }) = roster::shared(&broker).await
+    {
+        wanted.shards(topology.layout.shards)?;
+    }
     let ended = shutdown::on_signal()?;
     let mut messages = broker.client.subscribe(subject).await?;
     let mut left = options.count.unwrap_or(u64::MAX);

@@ -111,6 +111,7 @@ fn formats(config: &Config, reader: &mut Reader<'_>) {
             &["wss://", "ws://"],
         );
     }
+    nats_url(config, reader);
     let name = &config.process.name;
     if !name
         .chars()
@@ -124,6 +125,36 @@ fn formats(config: &Config, reader: &mut Reader<'_>) {
         );
     }
 }
+
+/// A login may stand in it: it is never shown.
+fn nats_url(config: &Config, reader: &mut Reader<'_>) {
+    if config.nats.url.is_empty() {
+        return;
+    }
+    let faults = config
+        .nats
+        .url
+        .split(',')
+        .filter_map(|url| nats_server(url.trim()));
+    for reason in faults.collect::<Vec<_>>() {
+        reader.fault("nats.url", None, reason, NATS_URL);
+    }
+}
+
+/// What is wrong with the address of one server.
+fn nats_server(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
+    if !["nats", "tls", "ws", "wss"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Some(format!("NATS is not reached by {scheme}://"));
+    }
+    let server = rest.rsplit_once('@').map_or(rest, |(_, server)| server);
+    let parsed = format!("http://{server}").parse::<axum::http::Uri>().ok();
+    let host = parsed.as_ref().and_then(|uri| uri.host());
+    host.is_none_or(str::is_empty)
+        .then(|| format!("{server:?} is no server's address"))
+}
+
+const NATS_URL: &str = "nats://host:4222, or several with commas; tls://, ws:// and wss:// too";
 
 /// Pasted badly, it would fail much later and look like a wrong one. Its value is never shown.
 fn token(config: &Config, reader: &mut Reader<'_>) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 use twilight_model::gateway::Intents as Flags;
 
 use super::{
-    fleet::{Count, words},
+    fleet::{Count, none_of, words},
     section::section,
     value::Secret,
 };
@@ -52,14 +52,12 @@ impl<'de> Deserialize<'de> for Intents {
             Given::Bits(bits) => Flags::from_bits(bits)
                 .map(Self)
                 .ok_or_else(|| de::Error::custom(format!("{bits} has bits that no intent has"))),
-            Given::Names(names) => names
-                .iter()
-                .map(|name| {
-                    Flags::from_name(name)
-                        .ok_or_else(|| de::Error::custom(format!("{name:?} is not an intent")))
-                })
-                .collect::<Result<Flags, _>>()
-                .map(Self),
+            Given::Names(names) => {
+                let unknown = |name: &&String| Flags::from_name(name).is_none();
+                none_of(&names, unknown, "an intent").map_err(de::Error::custom)?;
+                let flags = names.iter().filter_map(|name| Flags::from_name(name));
+                Ok(Self(flags.collect()))
+            }
         }
     }
 }

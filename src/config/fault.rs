@@ -35,6 +35,25 @@ impl fmt::Display for Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
+impl Faults {
+    /// Those alone that came from `origin`, if any did.
+    ///
+    /// # Errors
+    /// These.
+    pub fn of(self, origin: &str) -> Result<(), Self> {
+        let faults: Vec<_> = self
+            .0
+            .into_iter()
+            .filter(|fault| fault.origin == origin)
+            .collect();
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(faults))
+        }
+    }
+}
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.0.len() == 1 { "fault" } else { "faults" };

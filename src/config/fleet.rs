@@ -1,4 +1,4 @@
-//! What the whole fleet shares; seeds `topology` once, afterwards `shardfleet set` changes it.
+//! What the whole fleet shares; seeds `topology` once; afterwards `shardfleet set` changes the choice of events.
 
 use std::str::FromStr;
 
@@ -71,15 +71,28 @@ pub struct Events(pub Vec<String>);
 impl<'de> Deserialize<'de> for Events {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = words(deserializer)?;
-        for name in &names {
-            let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-            if name.is_empty() || !name.chars().all(allowed) {
-                return Err(de::Error::custom(format!(
-                    "{name:?} is not the name of an event"
-                )));
-            }
-        }
+        let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let bad = |name: &&String| name.is_empty() || !name.chars().all(allowed);
+        none_of(&names, bad, "the name of an event").map_err(de::Error::custom)?;
         Ok(Self(names))
+    }
+}
+
+/// Names all those that are not what they should be.
+pub(super) fn none_of(
+    names: &[String],
+    bad: impl Fn(&&String) -> bool,
+    what: &str,
+) -> Result<(), String> {
+    let bad: Vec<_> = names
+        .iter()
+        .filter(bad)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    match bad.as_slice() {
+        [] => Ok(()),
+        [one] => Err(format!("{one} is not {what}")),
+        several => Err(format!("none of {} is {what}", several.join(", "))),
     }
 }
 

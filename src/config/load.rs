@@ -13,6 +13,7 @@ use super::{
     fault::{Fault, Faults},
     section::{Reader, show},
     value::Secret,
+    variables,
 };
 
 /// The file that is read where none is named, if it is there.
@@ -60,7 +61,15 @@ pub fn load(sources: &Sources) -> Result<Config, Faults> {
     for (key, value) in &sources.flags {
         figment = figment.merge(Flag(key, value));
     }
-    read(&figment)
+    let misspelt = variables::misspelt(variables::of_this_process());
+    match read(&figment) {
+        Ok(config) if misspelt.is_empty() => Ok(config),
+        Ok(_) => Err(Faults(misspelt)),
+        Err(Faults(mut faults)) => {
+            faults.extend(misspelt);
+            Err(Faults(faults))
+        }
+    }
 }
 
 /// Reads a configuration from the text of a file alone.

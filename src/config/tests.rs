@@ -80,10 +80,45 @@ fn intents_are_names_or_a_number() {
         faults("[discord]\nintents = [\"GUILD\"]\n")[0].key,
         "discord.intents"
     );
+    let several = faults("[discord]\nintents = [\"GUILD\", \"GUILDS\", \"MESSAGES\"]\n");
+    assert_eq!(
+        several[0].reason,
+        r#"none of "GUILD", "MESSAGES" is an intent"#
+    );
     assert_eq!(
         faults("[discord]\nintents = 262144\n")[0].key,
         "discord.intents"
     );
+}
+
+#[test]
+fn the_address_of_nats_is_looked_at_and_its_login_never_shown() {
+    for good in [
+        "nats://h",
+        "h:4222",
+        "tls://a:p%40b@h:4222, wss://[::1]:443/x",
+        "127.0.0.1",
+    ] {
+        assert!(
+            read(&format!("[nats]\nurl = \"{good}\"\n")).is_ok(),
+            "{good}"
+        );
+    }
+    for bad in [
+        "http://x",
+        "nats://",
+        "nats://me:hunter2@",
+        "nats://a,,b",
+        "nats://a b",
+    ] {
+        let faults = faults(&format!("[nats]\nurl = \"{bad}\"\n"));
+        assert_eq!(
+            (faults.len(), faults[0].key.as_str()),
+            (1, "nats.url"),
+            "{bad}"
+        );
+        assert!(!faults[0].to_string().contains("hunter2"), "{}", faults[0]);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::{body::Confirming, wait::Waiting};
-use crate::{broker::Broker, fleet::ShardId};
+use crate::{broker::Broker, fleet::ShardId, web::serve::serve};
 
 /// What every request needs.
 #[derive(Clone)]
@@ -61,9 +61,7 @@ pub(super) async fn listen(
     Ok(async move {
         // Clients that still wait would keep a graceful end waiting: they ask again elsewhere.
         tokio::select! {
-            served = axum::serve(listener, router) => if let Err(error) = served {
-                tracing::error!("the gateway-queue endpoint ended: {error}");
-            },
+            () = serve(listener, router, shutdown.clone()) => {}
             () = shutdown.cancelled() => {}
         }
     })

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, watch};
 use super::leader::Input;
 use crate::{
     broker::Broker,
-    supervise,
+    clock, supervise,
+    telemetry::seldom::Seldom,
     wire::{
         self,
         identify::{Reply, Request},
@@ -25,6 +26,7 @@ pub(super) async fn hear(
     requests: mpsc::Sender<Input<ReplyTo>>,
     answers: Answers,
 ) {
+    let seldom = Seldom::default();
     while open.wait_for(|open| *open).await.is_ok() {
         let mut messages = match broker.client.subscribe(broker.names.identify()).await {
             Ok(messages) => messages,
@@ -51,7 +53,10 @@ pub(super) async fn hear(
                     }
                 }
                 Err(reason) => {
-                    tracing::warn!("refused a request to identify: {reason}");
+                    // Whoever sends such things may send many.
+                    if let Some(unsaid) = seldom.one_more(clock::now()) {
+                        tracing::warn!(unsaid, "refused a request to identify: {reason}");
+                    }
                     answers.send(message.reply, &Reply::refused("", reason));
                 }
             }

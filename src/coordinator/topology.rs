@@ -70,7 +70,7 @@ impl Seed {
 
     /// Writes the topology where there is none: the last one known, else from the configuration;
     /// `recommended` is Discord's answer. Whoever comes first decides; afterwards `shardfleet set` alone
-    /// changes it. False: NATS did not say what became of it, so try again: the whole fleet waits for it.
+    /// changes it, and never its cut. False: NATS did not say what became of it, so try again: the whole fleet waits for it.
     /// Where it names no bot, as one that an older release wrote, this process's is filled in.
     pub(super) async fn see(&mut self, recommended: Option<u32>) -> bool {
         let seen = self.see_once(recommended).await;
@@ -99,7 +99,7 @@ impl Seed {
         match self.state.create(TOPOLOGY, wire::encode(&topology)).await {
             Ok(_) => tracing::info!(
                 shards,
-                "the fleet has {shards} shards from now on; `shardfleet set` changes that"
+                "the fleet has {shards} shards from now on; nothing changes that while it runs"
             ),
             Err(KvError::Conflict) => {}
             Err(error) => return Err(error),

@@ -6,8 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::Broker,
+    clock,
     roster::Board,
     supervise,
+    telemetry::seldom::Seldom,
     wire::{
         self, VERSION,
         drain::{Drain, Draining},
@@ -28,12 +30,17 @@ pub async fn hear(
         .client
         .subscribe(broker.names.drain(&board.process()))
         .await?;
-    let client = broker.client.clone();
+    let (client, seldom) = (broker.client.clone(), Seldom::default());
     let until = ended.clone();
     supervise::vital("drain-orders", &until, async move {
         while let Some(Some(word)) = ended.run_until_cancelled(words.next()).await {
             if let Err(error) = wire::decode::<Drain>(&word.payload) {
-                tracing::warn!("a word to drain was not understood: {error}");
+                if let Some(unsaid) = seldom.one_more(clock::now()) {
+                    tracing::warn!(
+                        unsaid,
+                        "a word to drain was not understood, and is passed over: {error}"
+                    );
+                }
                 continue;
             }
             let gateway = board.status().gateway;

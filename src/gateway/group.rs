@@ -78,7 +78,7 @@ pub async fn run(
         return End::NotWon;
     };
     won(first);
-    tracing::info!(%group, epoch = %first.epoch, "holds group {group}");
+    tracing::info!(%group, epoch = %first.epoch, "this process holds group {group}");
 
     let end = Stay {
         shared,
@@ -98,10 +98,10 @@ pub async fn run(
     } else if matches!(end, End::Released | End::Fatal(..)) {
         // After a fatal close too nothing runs here any more: who mends it need not wait for the end.
         keeper.release().await;
-        tracing::info!(%group, "handed group {group} over");
+        tracing::info!(%group, "this process handed group {group} over");
     } else if end == End::Lost {
         ::metrics::counter!(metrics::LEASES_LOST.name).increment(1);
-        tracing::warn!(%group, "lost group {group}");
+        tracing::warn!(%group, "this process lost group {group}: its lease was not renewed in time, or is another's. Its shards are closed resumably");
     }
     end
 }

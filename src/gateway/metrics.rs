@@ -14,11 +14,11 @@ table! {
     EVENT_BYTES: Counter "shardfleet_event_bytes_total" [];
     /// Events not stored: denied, shed, seen before, or stray: of no session.
     DROPPED: Counter "shardfleet_events_dropped_total" ["reason"];
-    /// Seconds from a frame read to its ack.
+    /// Seconds from a frame read to its ack. Up to 2 s of it are the wait for the ack of a batch whose messages trickle; the message is stored before.
     PUBLISH: Histogram "shardfleet_publish_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
     /// Seconds from a frame read to its first way out to the stream: one figure for all that leave together, of the message that waited longest.
     QUEUED: Histogram "shardfleet_queue_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-    /// Seconds from there to the stream's ack, with all that had to be sent again: one figure for all that left together.
+    /// Seconds from there to the stream's ack, with all that had to be sent again and the wait for a batch's ack: one figure for all that left together.
     ACKED: Histogram "shardfleet_ack_duration_seconds" [] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
     /// Publishes sent again, because the stream refused them (it is full, say) or did not answer, or because the batch that they flowed in broke: then one is counted for the batch.
     RETRIES: Counter "shardfleet_publish_retries_total" ["reason"];

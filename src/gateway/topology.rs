@@ -126,28 +126,30 @@ fn warn_of_silence(config: &Config, topology: &Topology) {
     }
 }
 
+/// What holds for the keys that no command changes.
+const CUT: &str = "nothing changes it while the fleet runs: a second fleet, with another fleet.name, may have another";
+
 /// Keys of `[fleet]` seed the topology once; a file that says otherwise later is not obeyed.
 fn warn_of_differences(config: &Config, topology: &Topology) {
     let fleet = &config.fleet;
-    let told = |key: &str| {
+    let told = |key: &str, hint: &str| {
         tracing::warn!(
             key,
-            "{key} in this process's configuration differs from the fleet's topology, which holds; \
-             change it with `shardfleet set`"
+            "{key} in this process's configuration differs from the fleet's topology, which holds; {hint}"
         );
     };
     if let Shards::Fixed(shards) = fleet.shards
         && shards != topology.layout.shards
     {
-        told("fleet.shards");
+        told("fleet.shards", CUT);
     }
     if fleet.group_size.0 != topology.layout.group_size {
-        told("fleet.group_size");
+        told("fleet.group_size", CUT);
     }
     if fleet.allow.0 != topology.allow {
-        told("fleet.allow");
+        told("fleet.allow", "`shardfleet set allow` changes it");
     }
     if fleet.deny.0 != topology.deny {
-        told("fleet.deny");
+        told("fleet.deny", "`shardfleet set deny` changes it");
     }
 }

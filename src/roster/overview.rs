@@ -23,6 +23,9 @@ pub struct Overview {
     pub fleet: String,
     /// When it was put together, in milliseconds since the Unix epoch.
     pub at_ms: u64,
+    /// For how many milliseconds NATS has been away, if it is: all else is as of `at_ms`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nats_away_ms: Option<u64>,
     /// What the fleet shares; none before a coordinator has led.
     pub topology: Option<Topology>,
     /// Why the fleet stands still, if it does.
@@ -135,6 +138,7 @@ impl Overview {
             v: wire::VERSION,
             fleet: fleet.to_owned(),
             at_ms,
+            nats_away_ms: None,
             halt: shared.halt.map(HaltSummary::from),
             shards: shards(&cells, total),
             groups: Groups {

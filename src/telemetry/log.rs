@@ -1,9 +1,14 @@
 //! The log: text on a terminal, JSON elsewhere, to standard error; its level can be changed while running.
 
-use std::io::IsTerminal;
+use std::{fmt::Debug, io::IsTerminal};
 
+use tracing::field::Field;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry,
+    fmt::format::{Writer, debug_fn},
+    layer::SubscriberExt,
+    reload,
+    util::SubscriberInitExt,
 };
 
 use crate::config::{Format, Log};
@@ -56,6 +61,37 @@ pub fn install(config: &Log) -> Result<Level, String> {
         .with(lines)
         .try_init();
     Ok(Level(handle))
+}
+
+/// Installs the log of a command that a person typed: the words alone, of what went wrong. `RUST_LOG` wins.
+/// Call it once; a second call changes nothing.
+///
+/// # Errors
+/// Says what is wrong with the directives of `RUST_LOG`.
+pub fn install_plain(level: &str) -> Result<(), String> {
+    let given = std::env::var("RUST_LOG").ok();
+    let wanted = given
+        .clone()
+        .unwrap_or_else(|| format!("async_nats=off,{level}"));
+    let filter = filter(&wanted).map_err(|e| format!("{wanted:?}: {e}"))?;
+    let words = |writer: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
+        if field.name() == "message" {
+            write!(writer, "{value:?}")
+        } else {
+            Ok(())
+        }
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .fmt_fields(debug_fn(words));
+    _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init();
+    Ok(())
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, String> {

@@ -7,6 +7,10 @@ use crate::roster::overview::Overview;
 
 /// Looks that the sparkline covers, one a second.
 const SAMPLES: usize = 120;
+/// A rate is over this long: a quiet group's events are acknowledged, and so counted, every two seconds.
+const SMOOTH_MS: u64 = 10_000;
+/// Looks further apart say nothing of a rate: NATS was away between them, or this process stood still.
+const JUMP_MS: u64 = 4_000;
 /// Happenings that are kept.
 const KEPT: usize = 40;
 
@@ -15,6 +19,8 @@ const KEPT: usize = 40;
 pub(super) struct Chronicle {
     /// Events stored a second, the oldest first.
     pub(super) rates: VecDeque<u64>,
+    /// Milliseconds and events between the last looks: as many as a rate is over.
+    lately: VecDeque<(u64, u64)>,
     /// Happenings, the latest first.
     pub(super) happenings: VecDeque<Happening>,
     known: Option<Known>,
@@ -50,8 +56,11 @@ struct Known {
 }
 
 impl Chronicle {
-    /// Another look.
+    /// Another look. One while NATS is away shows nothing new.
     pub(super) fn observe(&mut self, fleet: &Overview) {
+        if fleet.nats_away_ms.is_some() {
+            return;
+        }
         let mut now = Known::of(fleet);
         let Some(before) = self.known.take() else {
             self.known = Some(now);
@@ -59,6 +68,13 @@ impl Chronicle {
         };
         let (mut stored, mut told, mut torn) = (0, Vec::new(), Vec::new());
         for ((process, shard), (events, gaps)) in &now.counts {
+            // What a process counted before it was seen belongs to no look.
+            if !before.processes.contains_key(process) {
+                if *gaps > 0 {
+                    torn.push(shard.to_string());
+                }
+                continue;
+            }
             // A process that has begun to run a shard counts from zero.
             let (known, known_gaps) = before
                 .counts
@@ -79,11 +95,7 @@ impl Chronicle {
             }
         }
         before.differences(&now, &mut told);
-        let span = now.at_ms.saturating_sub(before.at_ms).max(1);
-        self.rates.push_back(stored.saturating_mul(1_000) / span);
-        if self.rates.len() > SAMPLES {
-            self.rates.pop_front();
-        }
+        self.flowed(now.at_ms.saturating_sub(before.at_ms), stored);
         for (kind, text) in told {
             let at_ms = now.at_ms;
             self.happenings.push_front(Happening { at_ms, kind, text });
@@ -97,6 +109,28 @@ impl Chronicle {
             now.leader = before.leader;
         }
         self.known = Some(now);
+    }
+
+    /// So many events were stored within so many milliseconds.
+    fn flowed(&mut self, span: u64, stored: u64) {
+        if span > JUMP_MS {
+            self.lately.clear();
+            return;
+        }
+        self.lately.push_back((span, stored));
+        let sum = |lately: &VecDeque<(u64, u64)>| {
+            let add =
+                |(spans, events), (span, stored): &(u64, u64)| (spans + span, events + stored);
+            lately.iter().fold((0, 0), add)
+        };
+        while sum(&self.lately).0 > SMOOTH_MS && self.lately.len() > 1 {
+            self.lately.pop_front();
+        }
+        let (span, stored) = sum(&self.lately);
+        self.rates.push_back(stored * 1_000 / span.max(1));
+        if self.rates.len() > SAMPLES {
+            self.rates.pop_front();
+        }
     }
 }
 
@@ -267,7 +301,51 @@ mod tests {
                 "shard 0: a gap is announced"
             ]
         );
-        assert_eq!(chronicle.rates.back(), Some(&20));
+        // 250 and 40 events within four seconds.
+        assert_eq!(chronicle.rates.back(), Some(&72));
         assert!(look(&mut chronicle, taken, 6_000).is_empty());
+    }
+
+    /// Acks come every two seconds; the rate is steady all the same.
+    #[test]
+    fn what_is_acknowledged_in_bursts_flows_evenly() {
+        let mut chronicle = Chronicle::default();
+        for second in 0..30 {
+            let events = second / 2 * 70;
+            look(
+                &mut chronicle,
+                vec![gateway("a", 0, events, 0)],
+                second * 1_000,
+            );
+        }
+        let rates = chronicle.rates.iter().skip(10);
+        assert!(
+            rates.clone().all(|rate| *rate == 35),
+            "{:?}",
+            chronicle.rates
+        );
+    }
+
+    /// 633,275 events a second were told once.
+    #[test]
+    fn an_outage_is_no_rate() {
+        let mut chronicle = Chronicle::default();
+        let at = |events| vec![gateway("a", 0, events, 0)];
+        look(&mut chronicle, at(1_000_000), 1_000);
+        look(&mut chronicle, at(1_000_100), 2_000);
+        let mut away = Overview::new("discord", Shared::default(), Vec::new(), 2_000);
+        away.nats_away_ms = Some(1_000);
+        chronicle.observe(&away);
+        assert!(chronicle.happenings.is_empty());
+        // Back after a minute, with all that waited; then as before.
+        look(&mut chronicle, at(1_006_000), 62_000);
+        look(&mut chronicle, at(1_006_100), 63_000);
+        assert_eq!(chronicle.rates, [100, 100]);
+        // Somebody silent for a while, and back, has counted all the time.
+        look(&mut chronicle, vec![gateway("b", 1, 0, 0)], 64_000);
+        let mut both = at(1_006_300);
+        both.push(gateway("b", 1, 0, 0));
+        look(&mut chronicle, both, 65_000);
+        assert!(chronicle.rates.iter().all(|rate| *rate <= 100));
     }
 }

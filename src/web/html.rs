@@ -15,10 +15,10 @@ const TEMPLATE: &str = include_str!("status.html");
 /// Parts of the page by the id of their place; each is sent anew only when it has changed.
 pub(super) type Parts = BTreeMap<&'static str, String>;
 
-/// The parts of a fleet's page; `connected`: this process reaches NATS.
-pub(super) fn parts(fleet: &Overview, chronicle: &Chronicle, connected: bool) -> Parts {
+/// The parts of a fleet's page.
+pub(super) fn parts(fleet: &Overview, chronicle: &Chronicle) -> Parts {
     BTreeMap::from([
-        ("alerts", alerts(fleet, connected)),
+        ("alerts", alerts(fleet)),
         ("figures", figures::figures(fleet)),
         ("flow", happenings::flow(chronicle)),
         ("grid", grid::grid(fleet)),
@@ -44,20 +44,21 @@ pub(super) fn waiting() -> String {
         Vec::new(),
         0,
     );
-    let mut parts = parts(&fleet, &Chronicle::default(), true);
+    let mut parts = parts(&fleet, &Chronicle::default());
     let mut text = String::new();
     alert(&mut text, "Waiting for NATS.");
     parts.insert("alerts", text);
     page("shardfleet", &parts)
 }
 
-fn alerts(fleet: &Overview, connected: bool) -> String {
+fn alerts(fleet: &Overview) -> String {
     let mut text = String::new();
-    if !connected {
-        alert(
-            &mut text,
-            "NATS is away: what stands here is what was last heard.",
+    if fleet.nats_away_ms.is_some() {
+        let at = time_of_day(fleet.at_ms);
+        let told = format!(
+            "NATS is away, or this process does not reach it: what stands here is as of {at} UTC."
         );
+        alert(&mut text, &told);
     }
     for stream in &fleet.missing {
         let told = format!(
@@ -102,6 +103,13 @@ fn escape(text: &str) -> String {
         }
     }
     safe
+}
+
+/// As in `17:04:59`, UTC.
+fn time_of_day(at_ms: u64) -> String {
+    let seconds = at_ms / 1_000 % 86_400;
+    let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
+    format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
 }
 
 /// A length of time for people: `42 s`, `3 min 5 s`, `2 h 10 min`.
@@ -149,7 +157,7 @@ mod tests {
     fn a_thousand_shards_stay_readable() {
         let gateways = (0..8).map(|n| gateway(n, n * 128..(n + 1) * 128));
         let fleet = Overview::new("discord", Shared::default(), gateways.collect(), 0);
-        let page = page("discord", &parts(&fleet, &Chronicle::default(), true));
+        let page = page("discord", &parts(&fleet, &Chronicle::default()));
         assert_eq!(page.matches("<span class=vh>").count(), 1024);
         assert!(
             page.contains("cells many") && page.len() < 200_000,
@@ -169,13 +177,32 @@ mod tests {
             ..Status::default()
         };
         let fleet = Overview::new("discord", Shared::default(), vec![process], 0);
-        let page = page("discord", &parts(&fleet, &Chronicle::default(), true));
+        let page = page("discord", &parts(&fleet, &Chronicle::default()));
         assert!(
             !page.contains("<script>") && !page.contains("<b>"),
             "{page}"
         );
         assert!(page.contains("&lt;script&gt;") && !page.contains("{{"));
         assert_eq!(page.matches("<script").count(), 1, "our own");
+    }
+
+    /// A shard that nobody can be heard of is not unheld.
+    #[test]
+    fn while_nats_is_away_the_page_says_as_of_when_it_is() {
+        let mut fleet = Overview::new(
+            "discord",
+            Shared::default(),
+            vec![gateway(1, 0..2)],
+            86_399_000,
+        );
+        assert!(alerts(&fleet).is_empty());
+        fleet.nats_away_ms = Some(42_000);
+        let page = page("discord", &parts(&fleet, &Chronicle::default()));
+        assert!(
+            page.contains("NATS is away") && page.contains("as of 23:59:59 UTC"),
+            "{page}"
+        );
+        assert!(page.contains("0 unheld"), "{page}");
     }
 
     #[test]

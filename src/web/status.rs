@@ -35,17 +35,12 @@ use super::{
 use crate::{
     broker::Broker,
     clock,
-    roster::{
-        self, Roster,
-        overview::{Overview, Shared},
-    },
+    roster::{Roster, looks::Looks, overview::Overview},
     supervise,
 };
 
 /// How often the fleet is looked at: NATS does not feel how many watch.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long a look waits for NATS before it shows what was known.
-const READ_LIMIT: Duration = Duration::from_secs(1);
 /// Nothing from elsewhere, and no script but our own file.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; \
                       connect-src 'self'; img-src data:; frame-ancestors 'none'";
@@ -59,7 +54,6 @@ pub struct Page(Arc<OnceLock<watch::Receiver<Arc<Look>>>>);
 struct Look {
     fleet: Overview,
     chronicle: Chronicle,
-    connected: bool,
     /// Drawn for the first who asks, and for all others.
     parts: OnceLock<Parts>,
 }
@@ -67,23 +61,23 @@ struct Look {
 impl Look {
     fn parts(&self) -> &Parts {
         self.parts
-            .get_or_init(|| html::parts(&self.fleet, &self.chronicle, self.connected))
+            .get_or_init(|| html::parts(&self.fleet, &self.chronicle))
     }
 }
 
 impl Page {
     /// From now until `closed` there is something to show; a second call changes nothing.
     pub fn open(&self, broker: Broker, roster: Roster, closed: CancellationToken) {
+        let fleet = Looks::new(broker, roster);
         let first = Look {
-            fleet: roster.overview(&broker.names, Shared::default()),
+            fleet: fleet.last().clone(),
             chronicle: Chronicle::default(),
-            connected: broker.connected(),
             parts: OnceLock::new(),
         };
         let (looks, seen) = watch::channel(Arc::new(first));
         if self.0.set(seen).is_ok() {
             let until = closed.clone();
-            let watched = closed.run_until_cancelled_owned(watch(broker, roster, looks));
+            let watched = closed.run_until_cancelled_owned(watch(fleet, looks));
             supervise::vital("page", &until, watched.map(|_| ()));
         }
     }
@@ -100,30 +94,20 @@ impl Page {
 }
 
 /// Looks at the fleet every second, for everybody who watches.
-async fn watch(broker: Broker, roster: Roster, looks: watch::Sender<Arc<Look>>) {
-    let (mut chronicle, mut shared) = (Chronicle::default(), Shared::default());
+async fn watch(mut fleet: Looks, looks: watch::Sender<Arc<Look>>) {
+    let mut chronicle = Chronicle::default();
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        match read(&broker).await {
-            Ok(read) => shared = read,
-            // The page says that NATS is away; what the fleet shares changes rarely.
-            Err(error) => tracing::debug!("cannot read what the fleet shares: {error:#}"),
-        }
-        let fleet = roster.overview(&broker.names, shared.clone());
+        let fleet = fleet.look().await.clone();
         chronicle.observe(&fleet);
         looks.send_replace(Arc::new(Look {
             fleet,
             chronicle: chronicle.clone(),
-            connected: broker.connected(),
             parts: OnceLock::new(),
         }));
     }
-}
-
-async fn read(broker: &Broker) -> Result<Shared> {
-    tokio::time::timeout(READ_LIMIT, roster::shared(broker)).await?
 }
 
 async fn api(State(Page(looks)): State<Page>) -> Response {

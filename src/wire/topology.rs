@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fleet::Layout;
 
-/// Under [`crate::subject::TOPOLOGY`]: seeded once from the configuration, then changed by `shardfleet set`.
+/// Under [`crate::subject::TOPOLOGY`]: seeded once from the configuration; `shardfleet set` changes all but its cut.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topology {
     /// Version.

@@ -14,11 +14,18 @@ fn every_fault_at_once_then_64() {
         let (code, text) = output(
             command(&folder)
                 .env("SHARDFLEET_STREAM__REPLICAS", "2")
-                .args([role, "--set", "web.listen=here"]),
+                .env("SHARDFLEET_GATEWAY_LANES", "2")
+                .args([role, "--set", "web.listen=here"])
+                .args(["--set", "lease.tll=9s", "--set", "nats.url=http://x"]),
         );
         assert_eq!(code, 64, "{role}: {text}");
         for part in [
-            "5 faults",
+            "8 faults",
+            "lease.tll  (--set)",
+            "nats.url  (--set)",
+            "http://",
+            "SHARDFLEET_GATEWAY_LANES  (environment)",
+            "SHARDFLEET_GATEWAY__LANES",
             "lease.ttl = \"15x\"  (config.toml)",
             "fleet.name = \"A\"",
             "sky",

@@ -110,7 +110,7 @@ async fn the_fleet_at_a_glance() {
         "auto: Discord recommends 4",
         "DISCORD is as this configuration wants it",
         "discord_lease is as",
-        "gateways have room for 8 of 1 groups",
+        "one gateway has room for 8 groups; the fleet has 1",
         "all is well",
     ] {
         assert!(check.contains(part), "{part:?} is not in:\n{check}");

@@ -1,8 +1,12 @@
 //! NATS is away, or does not answer: what Discord sent is stored once it is back, once.
 
+use serde_json::Value;
+
 use crate::support::{
     fault::broker::lost_ack,
     fleet::{Fleet, pace::cut},
+    http::get,
+    until,
 };
 
 /// Events a second in these tests.
@@ -137,5 +141,57 @@ async fn a_gateway_cut_from_nats_is_replaced() {
     fleet.wires(0).nats.heal();
     fleet.shards_of(0, 2).await;
     fleet.flow(300).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// Frozen, then gone: nobody can be heard, and that says nothing of the shards. The page shows the last
+/// look, and says so; afterwards nobody is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_shows_the_last_look_while_nats_is_away() {
+    let start = Fleet::start().set("lease.ttl", "\"60s\"");
+    let mut fleet = start.events_per_second(50).await;
+    let page = fleet.page("gateway-0").await;
+    let look = async || -> Value {
+        let (_, answer) = get(&format!("{page}/api/fleet")).await;
+        serde_json::from_str(&answer).unwrap_or_default()
+    };
+    let all_ready = |look: &Value| {
+        let shards = &look["shards"];
+        shards["ready"].as_u64() > Some(0) && shards["ready"] == shards["total"]
+    };
+    for frozen in [true, false] {
+        until("every shard is ready", async || {
+            let look = look().await;
+            (all_ready(&look) && look["nats_away_ms"].is_null()).then_some(())
+        })
+        .await;
+        if frozen {
+            fleet.nats.node(0).pause();
+        } else {
+            fleet.nats.kill();
+        }
+        // Longer than a process may be silent.
+        until("NATS has been away for a while", async || {
+            let look = look().await;
+            assert!(all_ready(&look), "{look}");
+            (look["nats_away_ms"].as_u64() > Some(7_000)).then_some(())
+        })
+        .await;
+        let (_, text) = get(&format!("{page}/")).await;
+        assert!(text.contains("NATS is away"), "{text}");
+        assert!(text.contains("0 unheld"), "{text}");
+        if frozen {
+            fleet.nats.node(0).resume();
+        } else {
+            fleet.nats.restart().await;
+        }
+        until("NATS is back", async || {
+            let look = look().await;
+            assert!(all_ready(&look), "{look}");
+            look["nats_away_ms"].is_null().then_some(())
+        })
+        .await;
+    }
+    fleet.flow(100).await;
     assert_eq!(fleet.audit().await.gaps, 0);
 }

@@ -297,8 +297,19 @@ async fn each_role_is_refused_the_rest() {
         let (code, text) = stand.run("nobody", arguments);
         assert!(code == 1 && text.contains("refuses the login"), "{text}");
     }
+    let start = ["coordinator", "--set", "process.start=2s"];
+    let (code, text) = stand.run("nobody", &start);
+    for part in ["refuses the login", "NATS_CREDS", "nats.user"] {
+        assert!(
+            code == 1 && text.contains(part),
+            "{part:?} is not in:\n{text}"
+        );
+    }
     let (code, text) = stand.run("monitor", &["set", "deny", "MESSAGE_CREATE"]);
     assert_eq!(code, 1, "{text}");
+    assert!(!text.contains("\"level\""), "for a person: {text}");
+    let (code, text) = stand.run("monitor", &["tail", "--shard", "9"]);
+    assert!(code == 1 && text.contains("no shard 9"), "{text}");
     let drain = "fleet.discord.drain.gateway";
     let event = "discord.0.READY";
     let leads = "$KV.discord_lease.coordinator";

@@ -138,6 +138,17 @@ fn limits(config: &Config, bot: &GatewayBot, report: &mut Report) -> Result<()> 
         limit.reset_after / 60_000,
         limit.max_concurrency
     );
+    if reserve >= limit.total {
+        let told = format!(
+            "the reserve is {reserve}, and Discord allows {} identifies a day: no shard may identify",
+            limit.total
+        );
+        report.tell(&Finding::wrong(
+            "reserve",
+            told,
+            "a coordinator.reserve well below the day's limit, such as 50",
+        ))?;
+    }
     let wanted = wanted(config, bot);
     let grantable = limit.remaining.saturating_sub(reserve);
     report.tell(&if grantable < wanted {

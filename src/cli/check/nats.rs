@@ -59,8 +59,8 @@ pub(super) async fn reach(config: &Config, report: &mut Report) -> Result<Option
         Ok(broker) => broker,
         Err(error) => {
             if let Some(refusal) = Broker::refusal(&config.nats).await {
-                let hint = "nats.creds (NATS_CREDS), nats.user and nats.password, nats.nkey, or a client certificate";
-                report.tell(&Finding::wrong("nats", format!("{url}: {refusal}"), hint))?;
+                let told = format!("{url}: {refusal}");
+                report.tell(&Finding::wrong("nats", told, broker::way_in(&refusal)))?;
                 return Ok(None);
             }
             let hint = "run `shardfleet up`, which starts a server, or name yours in NATS_URL";
@@ -198,7 +198,7 @@ fn whose(bot: Option<BotId>, topology: &Topology, report: &mut Report) -> Result
 
 /// Keys of `[fleet]` seed the topology once; afterwards the file no longer counts.
 fn seeds(config: &Config, topology: &Topology, report: &mut Report) -> Result<()> {
-    let mut differing = Vec::new();
+    let (mut differing, mut cut, mut choice) = (Vec::new(), false, false);
     if let Shards::Fixed(shards) = config.fleet.shards
         && shards != topology.layout.shards
     {
@@ -206,13 +206,16 @@ fn seeds(config: &Config, topology: &Topology, report: &mut Report) -> Result<()
             "fleet.shards {shards}, runs {}",
             topology.layout.shards
         ));
+        cut = true;
     }
     let sizes = (config.fleet.group_size.0, topology.layout.group_size);
     if sizes.0 != sizes.1 {
         differing.push(format!("fleet.group_size {}, runs {}", sizes.0, sizes.1));
+        cut = true;
     }
     if config.fleet.allow.0 != topology.allow || config.fleet.deny.0 != topology.deny {
         differing.push("fleet.allow or fleet.deny".to_owned());
+        choice = true;
     }
     if differing.is_empty() {
         return Ok(());
@@ -221,9 +224,12 @@ fn seeds(config: &Config, topology: &Topology, report: &mut Report) -> Result<()
         "the configuration differs from what the fleet runs: {}",
         differing.join("; ")
     );
-    report.tell(&Finding::odd(
-        "topology",
-        told,
-        "`shardfleet set` changes what runs",
-    ))
+    let mut hints = vec!["write what runs into the configuration"];
+    if choice {
+        hints.push("or `shardfleet set allow` and `set deny` change what is forwarded");
+    }
+    if cut {
+        hints.push("shards and groups do not change while a fleet runs: a second fleet, with another fleet.name, may have others");
+    }
+    report.tell(&Finding::odd("topology", told, &hints.join("; ")))
 }

@@ -78,15 +78,16 @@ pub(super) fn capacity(config: &Config, layout: &Layout, processes: &[Status]) -
         );
         return Finding::fine("capacity", told);
     };
-    let told = format!(
-        "{} gateways have room for {room} of {groups} groups",
-        rooms.len()
-    );
+    let told = match rooms.len() {
+        1 => format!("one gateway has room for {room} groups"),
+        many => format!("{many} gateways have room for {room} groups"),
+    };
+    let told = format!("{told}; the fleet has {groups}");
     if room < groups {
         let hint = "start another gateway, or raise gateway.max_groups: some shards do not run";
         Finding::wrong("capacity", told, hint)
     } else if room - largest < groups {
-        let told = format!("{told}; without the largest there is not room for all");
+        let told = format!("{told}. Without the largest there is not room for all");
         Finding::odd(
             "capacity",
             told,

@@ -142,7 +142,10 @@ impl Verdict {
             (
                 "identify rules broken",
                 grouped(self.identify_violations),
-                format!("others: {}", self.other_violations),
+                match self.other_violations {
+                    0 => String::new(),
+                    others => format!("others: {others}"),
+                },
             ),
             (
                 "takeover",

@@ -10,6 +10,13 @@ use crate::{
 /// What a terminal shows of a fleet.
 pub(super) fn table(overview: &Overview) -> String {
     let mut text = String::new();
+    if let Some(away) = overview.nats_away_ms {
+        let away = span(away);
+        _ = writeln!(
+            text,
+            "AWAY     NATS is away, or not reached from here: this is as of {away} ago"
+        );
+    }
     if let Some(halt) = &overview.halt {
         _ = writeln!(
             text,

@@ -78,14 +78,16 @@ impl State {
     /// What is said of one that outlived its limit.
     pub fn overdue(self) -> &'static str {
         match self {
-            Self::Resolving => "the host name of the gateway was not resolved in time",
-            Self::Connecting => "TCP did not connect in time",
-            Self::Securing => "the TLS handshake did not end in time",
-            Self::Upgrading => "the WebSocket upgrade was not answered in time",
-            Self::Hello => "no HELLO came in time",
-            Self::Identifying => "IDENTIFY was not answered in time",
-            Self::Resuming => "RESUME was not answered in time",
-            Self::Closing => "the close was not answered in time",
+            Self::Resolving => "the host name of the gateway was not resolved within 10 s",
+            Self::Connecting => "TCP did not connect within 10 s",
+            Self::Securing => "the TLS handshake did not end within 10 s",
+            Self::Upgrading => "the WebSocket upgrade was not answered within 10 s",
+            Self::Hello => "no HELLO came within 10 s",
+            Self::Identifying => "IDENTIFY was not answered within 60 s",
+            Self::Resuming => {
+                "RESUME was not answered in time (20 s without an event, 90 s at most)"
+            }
+            Self::Closing => "the close was not answered within 3 s",
             Self::Waiting | Self::Permit | Self::Live => "it took too long",
         }
     }

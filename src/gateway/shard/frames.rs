@@ -57,7 +57,11 @@ impl Run {
         let Some(head) = peek::peek(&payload) else {
             let shard = self.shard.id;
             if let Some(more) = self.shard.discord.lines.one_more(now) {
-                tracing::warn!(%shard, more, bytes = payload.len(), "shard {shard} received what is no payload: it is passed over");
+                let bytes = payload.len();
+                tracing::warn!(
+                    %shard, more, bytes,
+                    "shard {shard} received {bytes} bytes that are no payload of the gateway; they are passed over"
+                );
             }
             return;
         };

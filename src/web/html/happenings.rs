@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::escape;
+use super::{escape, time_of_day};
 use crate::web::chronicle::Chronicle;
 
 const WIDTH: usize = 600;
@@ -23,7 +23,7 @@ pub(super) fn flow(chronicle: &Chronicle) -> String {
     let points: Vec<_> = rates.iter().enumerate().map(point).collect();
     let points = points.join(" ");
     format!(
-        "<p><b>{now}</b> events/s <span class=soft>at most {most} in the last two minutes</span></p>\
+        "<p><b>{now}</b> events/s <span class=soft>over the last ten seconds; at most {most} in the last two minutes</span></p>\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=none aria-hidden=true>\
          <polygon points=\"{left},{HEIGHT} {points} {WIDTH},{HEIGHT}\"/><polyline points=\"{points}\"/></svg>"
     )
@@ -36,14 +36,9 @@ pub(super) fn list(chronicle: &Chronicle) -> String {
     }
     let mut text = String::from("<ul>");
     for happening in &chronicle.happenings {
-        let seconds = happening.at_ms / 1_000 % 86_400;
-        let (hours, minutes) = (seconds / 3_600, seconds % 3_600 / 60);
         let (kind, told) = (happening.kind, escape(&happening.text));
-        _ = write!(
-            text,
-            "<li class={kind}><time>{hours:02}:{minutes:02}:{:02}</time> {told}</li>",
-            seconds % 60
-        );
+        let at = time_of_day(happening.at_ms);
+        _ = write!(text, "<li class={kind}><time>{at}</time> {told}</li>");
     }
     text + "</ul>"
 }
