@@ -34,9 +34,9 @@ impl Differences {
         let keyed = |key| if is_stream { key } else { "" };
         // Of more partitions than groups some have no shard: the server gives those a subject.
         let alone = [wanted.name.clone()];
-        let has_shards = !wanted.subjects.is_empty();
+        let is_given = wanted.subjects.is_empty() && !found.subjects.is_empty();
         self.subjects(
-            if has_shards { &wanted.subjects } else { &alone },
+            if is_given { &alone } else { &wanted.subjects },
             &found.subjects,
             keyed("fleet.name, stream.partitions"),
         );
