@@ -1,4 +1,4 @@
-//! Pure: what in a stream's configuration discards, refuses, alters or unsays what the fleet stores there.
+//! What in a stream's configuration discards, refuses, alters or unsays what the fleet stores there.
 //!
 //! What does none of that is nobody's business: placement, compression, what is republished, limits of
 //! workers' consumers. What a server fills in by itself is no difference either.
