@@ -48,6 +48,7 @@ const PURE: &[&str] = &[
     "wire/",
     "subject.rs",
     "backoff.rs",
+    "broker/differs.rs",
     "broker/loss.rs",
     "audit.rs",
     "audit/",

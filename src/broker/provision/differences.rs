@@ -1,4 +1,4 @@
-//! Pure: what in a stream's configuration discards, refuses, alters or unsays what the fleet stores there.
+//! What in a stream's configuration discards, refuses, alters or unsays what the fleet stores there.
 //!
 //! What does none of that is nobody's business: placement, compression, what is republished, limits of
 //! workers' consumers. What a server fills in by itself is no difference either.
@@ -34,9 +34,9 @@ impl Differences {
         let keyed = |key| if is_stream { key } else { "" };
         // Of more partitions than groups some have no shard: the server gives those a subject.
         let alone = [wanted.name.clone()];
-        let has_shards = !wanted.subjects.is_empty();
+        let is_given = wanted.subjects.is_empty() && !found.subjects.is_empty();
         self.subjects(
-            if has_shards { &wanted.subjects } else { &alone },
+            if is_given { &alone } else { &wanted.subjects },
             &found.subjects,
             keyed("fleet.name, stream.partitions"),
         );
