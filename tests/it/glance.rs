@@ -120,7 +120,7 @@ async fn the_fleet_at_a_glance() {
     for part in [
         "4 shards: 4 identifies",
         "before the new day in",
-        "1 groups of 16: 2 gateways",
+        "1 group of 16: 2 gateways",
     ] {
         assert!(bill.contains(part), "{part:?} is not in:\n{bill}");
     }

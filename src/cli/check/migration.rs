@@ -55,8 +55,10 @@ pub(super) fn forecast(it: Move) -> [Finding; 2] {
     let groups = it.shards.div_ceil(it.group_size.max(1));
     let gateways = groups.div_ceil(it.max_groups.max(1)) + 1;
     let told = format!(
-        "{groups} groups of {}: {gateways} gateways of {} groups run them, one of which may be lost",
-        it.group_size, it.max_groups
+        "{groups} group{} of {}: {gateways} gateways with room for {} each, one of which may be lost",
+        if groups == 1 { "" } else { "s" },
+        it.group_size,
+        it.max_groups
     );
     [bill, Finding::fine("move", told)]
 }
