@@ -141,12 +141,11 @@ impl Session {
         let text = text.replacen(NEXT, &format!(r#""s":{}"#, self.last), 1);
         let said: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
         let name = said["t"].as_str().unwrap_or_default();
-        let payload: Bytes = match latin1 {
-            true => text
-                .chars()
-                .filter_map(|letter| u8::try_from(letter).ok())
-                .collect(),
-            false => text.clone().into(),
+        let payload: Bytes = if latin1 {
+            let bytes = text.chars().map(u8::try_from);
+            bytes.filter_map(Result::ok).collect()
+        } else {
+            text.clone().into()
         };
         self.rows.push_named(name, self.last, &payload, at);
         self.keep(Payload::plain(payload));

@@ -26,6 +26,8 @@ use crate::{
 };
 
 const REACH_LIMIT: Duration = Duration::from_secs(5);
+/// Older ones were seen to take a fenced message in a stream that was made anew: what was lost is not told.
+const SOUND_SERVER: (i64, i64, i64) = (2, 11, 7);
 /// Discord's own largest events; a smaller limit turns them into compressed ones, or gaps.
 const GOOD_PAYLOAD: usize = 8 << 20;
 
@@ -71,6 +73,15 @@ pub(super) async fn reach(config: &Config, report: &mut Report) -> Result<Option
     let info = broker.client.server_info();
     let told = format!("{url}: server {} with JetStream", info.version);
     report.tell(&Finding::fine("nats", told))?;
+    let (major, minor, patch) = SOUND_SERVER;
+    if !broker.client.is_server_compatible(major, minor, patch) {
+        let told = format!(
+            "server {} takes messages as if nothing were missing after a stream was deleted and made anew",
+            info.version
+        );
+        let hint = format!("upgrade nats-server to {major}.{minor}.{patch} or later");
+        report.tell(&Finding::odd("nats", told, &hint))?;
+    }
     if info.max_payload < GOOD_PAYLOAD {
         let told = format!("takes messages of up to {} bytes", info.max_payload);
         let hint = "max_payload: 8MB in the server's configuration: a large GUILD_CREATE is bigger";
