@@ -44,8 +44,19 @@ pub fn text(payload: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(payload)
 }
 
+/// The same of a payload whose end is not known, in the order that Discord sends.
+pub fn peek_beginning(payload: &[u8]) -> Option<Head<'_>> {
+    in_order(payload).map(|(head, _)| head)
+}
+
 /// The order that Discord sends, and nothing else.
 fn quick(payload: &[u8]) -> Option<Head<'_>> {
+    let (head, rest) = in_order(payload)?;
+    ends_with_data(rest).then_some(head)
+}
+
+/// The envelope, and what follows it.
+fn in_order(payload: &[u8]) -> Option<(Head<'_>, &[u8])> {
     let rest = payload.strip_prefix(br#"{"t":"#)?;
     let (t, rest) = match rest.strip_prefix(b"\"") {
         Some(rest) => {
@@ -63,12 +74,14 @@ fn quick(payload: &[u8]) -> Option<Head<'_>> {
         None => number(rest).map(|(s, rest)| (Some(s), rest))?,
     };
     let (op, rest) = number(rest.strip_prefix(br#","op":"#)?)?;
-    ends_with_data(rest).then_some(())?;
-    Some(Head {
+    // A number that is cut off is another one.
+    matches!(rest.first(), Some(b',' | b'}')).then_some(())?;
+    let head = Head {
         op: u8::try_from(op).ok()?,
         s,
         t: t.map(Cow::Borrowed),
-    })
+    };
+    Some((head, rest))
 }
 
 /// True if nothing, or `d` alone, stands behind the head: one of its fields that stands there again ends
@@ -189,6 +202,17 @@ mod tests {
                 s: None,
                 t: None
             })
+        );
+    }
+
+    #[test]
+    fn the_beginning_of_a_payload_tells_what_it_is() {
+        let cut = br#"{"t":"GUILD_CREATE","s":42,"op":0,"d":{"name":"aaaa"#;
+        let head = peek_beginning(cut).unwrap();
+        assert_eq!((head.op, head.s, peek(&cut[..])), (0, Some(42), None));
+        assert_eq!(
+            peek_beginning(br#"{"t":"GUILD_CREATE","s":42,"op":0"#),
+            None
         );
     }
 

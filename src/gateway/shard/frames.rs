@@ -109,7 +109,7 @@ impl Run {
     /// It was read to its end and not kept.
     async fn too_large(&mut self, head: &[u8], size: usize, now: Instant) {
         let shard = self.shard.id;
-        let head = peek::peek(head).filter(|head| head.op == peek::DISPATCH);
+        let head = peek::peek_beginning(head).filter(|head| head.op == peek::DISPATCH);
         let seq = head.and_then(|head| head.s);
         let lost = match seq {
             Some(_) => "the event is lost, and a gap says so",
