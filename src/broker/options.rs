@@ -91,7 +91,7 @@ fn delay(attempts: usize) -> Duration {
     if attempts <= 1 {
         return Duration::from_millis(rand::rng().random_range(0..100));
     }
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
     let mut rng = rand::rng();
     (1..attempts.min(8)).for_each(|_| _ = backoff.next(&mut rng));
     backoff.next(&mut rng)

@@ -101,6 +101,7 @@ pub async fn run(
         tracing::info!(%group, "this process handed group {group} over");
     } else if end == End::Lost {
         ::metrics::counter!(metrics::LEASES_LOST.name).increment(1);
+        keeper.release_lost();
         tracing::warn!(%group, "this process lost group {group}: its lease was not renewed in time, or is another's. Its shards are closed resumably");
     }
     end

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Held,
-    state::{Found, Outcome, State, Step},
+    state::{Found, MARGIN, Outcome, State, Step},
 };
 use crate::{
     broker::{
@@ -50,10 +50,38 @@ pub struct Keeper {
 }
 
 /// A lease that nobody keeps any more, as its holder remembers it.
+#[derive(Clone)]
 struct Left {
     bucket: Bucket,
     key: String,
     nonce: String,
+    ttl: Duration,
+}
+
+/// What gives a lost lease back is called so.
+const RELEASE: &str = "lease-release";
+/// A lost lease is looked for this often …
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// … and so many times without being found: a renewal that waited in the connection lands behind the first.
+const LOOKS: u32 = 3;
+
+impl Left {
+    /// A renewal that was under way as the lease was lost may be applied when NATS is back, and keep everybody
+    /// out for the lease's whole time though nobody uses it. It is taken back; of a holder that bids again
+    /// only what it had written by then.
+    async fn release(self, upto: u64) {
+        let until = clock::now() + self.ttl;
+        let mut looks = 0;
+        while clock::now() < until && looks < LOOKS {
+            let lost = |value: &Value, _| value.owner == self.nonce && value.write <= upto;
+            match release(&self.bucket, &self.key, lost).await {
+                Ok(true) => return,
+                Ok(false) => looks += 1,
+                Err(_) => {}
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
 }
 
 /// The process that a lease's value names; none where it is unreadable.
@@ -98,9 +126,19 @@ impl Keeper {
         self.release.cancel();
         if (&mut self.task).await.is_err() {
             // It panicked: what it wrote last is to be found in the key alone.
-            let Left { bucket, key, nonce } = &self.left;
+            let Left {
+                bucket, key, nonce, ..
+            } = &self.left;
             release_where(bucket, key, |value, _| value.owner == *nonce).await;
         }
+    }
+
+    /// The lease was lost, and nothing runs under it any more: its key is not left to stand for its time.
+    pub fn release_lost(&self) {
+        drop(supervise::helper(
+            RELEASE,
+            self.left.clone().release(u64::MAX),
+        ));
     }
 
     fn start(owner: Owner, key: String, persistent: bool) -> Self {
@@ -111,8 +149,10 @@ impl Keeper {
             bucket: owner.bucket.clone(),
             key: key.clone(),
             nonce: nonce.clone(),
+            ttl: owner.ttl,
         };
         let run = Run {
+            left: left.clone(),
             owner,
             key,
             nonce,
@@ -148,25 +188,33 @@ pub async fn give_up_of(bucket: &Bucket, key: &str, process: &str, epoch: Epoch)
     .await;
 }
 
-/// Deletes the key as it stands, if it is the one meant.
-async fn release_where(bucket: &Bucket, key: &str, meant: impl Fn(&Value, u64) -> bool) {
-    let released = async {
-        let Some(entry) = bucket.get(key).await? else {
-            return Ok(());
-        };
-        let value = wire::decode::<Value>(&entry.value);
-        if value.is_ok_and(|value| meant(&value, entry.revision)) {
-            bucket.delete(key, entry.revision).await?;
-        }
-        Ok::<_, KvError>(())
+/// Deletes the key as it stands, if it is the one meant: true.
+async fn release(
+    bucket: &Bucket,
+    key: &str,
+    meant: impl Fn(&Value, u64) -> bool,
+) -> Result<bool, KvError> {
+    let Some(entry) = bucket.get(key).await? else {
+        return Ok(false);
     };
+    let value = wire::decode::<Value>(&entry.value);
+    let is_meant = value.is_ok_and(|value| meant(&value, entry.revision));
+    if is_meant {
+        bucket.delete(key, entry.revision).await?;
+    }
+    Ok(is_meant)
+}
+
+/// The same, where nobody can do anything about a failure.
+async fn release_where(bucket: &Bucket, key: &str, meant: impl Fn(&Value, u64) -> bool) {
     // Unanswered, it is gone with its time all the same.
-    if let Err(error) = released.await {
+    if let Err(error) = release(bucket, key, meant).await {
         tracing::warn!(lease = key, "could not release {key}: {error}");
     }
 }
 
 struct Run {
+    left: Left,
     owner: Owner,
     key: String,
     nonce: String,
@@ -178,10 +226,15 @@ impl Run {
     async fn keep(self, persistent: bool, release: CancellationToken) {
         let mut state = State::new(self.owner.ttl, persistent, clock::boottime());
         // A write under way is never dropped: its revision is what releases the lease.
+        let mut holds = false;
         while !release.is_cancelled() {
             let now = clock::boottime();
             let step = state.step(now);
             self.show(&state, now);
+            let held = std::mem::replace(&mut holds, state.held(now).is_some());
+            if persistent && held && !holds {
+                self.give_back(state.writes());
+            }
             match step {
                 Step::End => return,
                 Step::Wait(until) => tokio::select! {
@@ -198,6 +251,17 @@ impl Run {
                 tracing::warn!(lease = self.key, "could not release {}: {error}", self.key);
             }
         }
+    }
+
+    /// It bids again, and its own key would stand in its way.
+    fn give_back(&self, writes: u64) {
+        let left = self.left.clone();
+        let releasing = async move {
+            // Whoever acts under the lease has stopped by then.
+            tokio::time::sleep(MARGIN).await;
+            left.release(writes).await;
+        };
+        drop(supervise::helper(RELEASE, releasing));
     }
 
     async fn carry_out(&self, step: Step, state: &mut State) {

@@ -187,6 +187,11 @@ impl State {
         self.held.filter(|held| held.valid(now))
     }
 
+    /// The number of the last write that may have been sent.
+    pub fn writes(&self) -> u64 {
+        self.writes
+    }
+
     /// The revision whose deletion releases the lease.
     pub fn revision(&self) -> Option<u64> {
         match self.phase {

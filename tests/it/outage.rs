@@ -1,6 +1,9 @@
 //! NATS is away, or does not answer: what Discord sent is stored once it is back, once.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use shardfleet::clock;
 
 use crate::support::{
     fault::broker::lost_ack,
@@ -193,5 +196,29 @@ async fn the_page_shows_the_last_look_while_nats_is_away() {
         .await;
     }
     fleet.flow(100).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+}
+
+/// A little longer than the leases last: what the holders sent to renew them lands as NATS is back, and keeps
+/// nobody out. Each group is taken within seconds, not after the lease's time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_a_little_longer_than_the_leases_ends_with_it() {
+    let start = Fleet::start().gateways(2).coordinators(2);
+    let start = start.set("lease.ttl", "\"20s\"");
+    let start = start.discord("--replay-buffer=20000");
+    let mut fleet = start.at_exactly(200).await;
+    fleet.shards_of(0, 2).await;
+    fleet.flow(300).await;
+    let before = fleet.discord.figures().await;
+    fleet.nats.kill();
+    fleet
+        .discord_sees("the shards were left", |figures| figures.connected == 0)
+        .await;
+    fleet.nats.restart().await;
+    let back = clock::now();
+    fleet.resumed_since(&before, 4).await;
+    let took = clock::now() - back;
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    fleet.flow(300).await;
     assert_eq!(fleet.audit().await.gaps, 0);
 }
