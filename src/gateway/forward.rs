@@ -11,6 +11,7 @@
 pub mod claim;
 mod collision;
 pub mod flight;
+pub mod foreign;
 pub mod form;
 pub mod ingest;
 mod loss;
@@ -254,14 +255,11 @@ impl Publisher {
                 }
                 Step::Look => {
                     // In a box: it is large, and seldom there.
-                    let found = if flight.expects() {
-                        Box::pin(self.outlet.last_or_loss()).await
-                    } else {
-                        Box::pin(self.outlet.last()).await
-                    };
+                    let (found, behind) = Box::pin(self.look(flight)).await;
                     self.outlet.look_for_a_taker();
                     // An earlier attempt may have carried it, and a batch some behind it.
-                    flight.saw(&found, waiting.ids(), clock::now())
+                    let step = flight.saw(&found, waiting.ids(), clock::now());
+                    flight.stands_behind(behind, step)
                 }
                 Step::LookAt(sequence) => {
                     let standing = Box::pin(self.outlet.standing(sequence)).await;

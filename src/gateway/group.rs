@@ -3,6 +3,7 @@
 mod begin;
 mod end;
 mod open;
+mod own;
 mod parts;
 mod shared;
 mod tended;

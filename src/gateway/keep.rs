@@ -7,13 +7,14 @@ use tokio::sync::mpsc;
 
 use super::{
     forward::{Body, Collision, Message, Progress},
-    session::{self, SessionKey},
+    session::{self, HeldBy, SessionKey},
     track::Session,
 };
 use crate::{
     broker::{Broker, losses::Hearing},
     clock::Instant,
     fleet::ShardId,
+    wire::event::session_name,
 };
 
 /// Writes READYs once they are stored, and resume points as they move, until both senders are gone; and
@@ -53,9 +54,20 @@ pub async fn keep(
             }
         };
         if let Some(session) = session {
+            let held_by = held_by(&session, &progress);
             // In a box: it is large, and seldom there.
-            Box::pin(key.keep(&session, progress.made_ms())).await;
+            Box::pin(key.keep(&session, held_by)).await;
         }
+    }
+}
+
+/// What the stream is known to hold of a session.
+fn held_by(session: &Session, progress: &Progress) -> HeldBy {
+    let name = session_name(&session.id);
+    let stored = progress.last().and_then(|tag| tag.seq_in(&name));
+    HeldBy {
+        made_ms: progress.made_ms(),
+        stored: stored.unwrap_or_default(),
     }
 }
 

@@ -44,9 +44,16 @@ pub fn text(payload: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(payload)
 }
 
-/// The same of a payload whose end is not known, in the order that Discord sends.
+/// The same of a payload whose end is not there, as far as its envelope stands in front.
 pub fn peek_beginning(payload: &[u8]) -> Option<Head<'_>> {
-    in_order(payload).map(|(head, _)| head)
+    if let Some((head, _)) = in_order(payload) {
+        return Some(head);
+    }
+    // What stands before a comma is whole: a number that is cut off would be another one.
+    let (whole, _) = payload.utf8_chunks().next()?.valid().rsplit_once(',')?;
+    let mut found = [None; 3];
+    _ = find(whole, ENVELOPE, &mut found);
+    head_of(found)
 }
 
 /// The order that Discord sends, and nothing else.
@@ -112,8 +119,14 @@ fn thorough(payload: &[u8]) -> Option<Head<'_>> {
     }
 }
 
+/// Its fields.
+const ENVELOPE: [&str; 3] = ["op", "s", "t"];
+
 fn envelope(payload: &str) -> Option<Head<'_>> {
-    let [op, s, t] = fields(payload, ["op", "s", "t"])?;
+    head_of(fields(payload, ENVELOPE)?)
+}
+
+fn head_of<'a>([op, s, t]: [Option<&'a RawValue>; 3]) -> Option<Head<'a>> {
     Some(Head {
         op: serde_json::from_str(op?.get()).ok()?,
         s: s.and_then(|s| whole(s.get())),
@@ -126,30 +139,37 @@ pub fn fields<'a, const N: usize>(
     object: &'a str,
     names: [&str; N],
 ) -> Option<[Option<&'a RawValue>; N]> {
-    struct Fields<'n, const N: usize>([&'n str; N]);
+    let mut found = [None; N];
+    find(object, names, &mut found).then_some(found)
+}
 
-    impl<'a, const N: usize> Visitor<'a> for Fields<'_, N> {
-        type Value = [Option<&'a RawValue>; N];
+/// Writes down the values of these keys of an object; false where it is none, behind those that were read.
+fn find<'a, const N: usize>(
+    object: &'a str,
+    names: [&str; N],
+    found: &mut [Option<&'a RawValue>; N],
+) -> bool {
+    struct Fields<'n, 'f, 'a, const N: usize>([&'n str; N], &'f mut [Option<&'a RawValue>; N]);
+
+    impl<'a, const N: usize> Visitor<'a> for Fields<'_, '_, 'a, N> {
+        type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
 
-        fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = [None; N];
+        fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
             while let Some((name, value)) = map.next_entry::<Cow<'a, str>, &RawValue>()? {
                 if let Some(at) = self.0.iter().position(|one| *one == name) {
-                    found[at] = Some(value);
+                    self.1[at] = Some(value);
                 }
             }
-            Ok(found)
+            Ok(())
         }
     }
 
     let mut json = serde_json::Deserializer::from_str(object);
-    let found = json.deserialize_map(Fields(names)).ok()?;
-    json.end().ok()?;
-    Some(found)
+    json.deserialize_map(Fields(names, found)).is_ok() && json.end().is_ok()
 }
 
 /// A string of JSON, as it is meant; none for anything else.

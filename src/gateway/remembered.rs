@@ -40,9 +40,12 @@ impl Remembered {
         let Some(session) = session else { return };
         // What was accepted and is not stored is given up: Discord replays it.
         let name = session_name(&session.id);
-        let stored = progress.last().map(|tag| tag.seq_in(&name));
+        let last = progress.last();
+        let stored = last.as_ref().and_then(|tag| tag.seq_in(&name));
         let began = began.filter(|began| began.id == session.id);
-        let Some(seq) = stored.unwrap_or(began.map(|began| began.seq)) else {
+        // Where the last one stored is of another session, nothing of this one is.
+        let begun = began.map(|began| began.seq).filter(|_| last.is_none());
+        let Some(seq) = stored.or(begun) else {
             return;
         };
         let session = StoredSession {
@@ -52,6 +55,7 @@ impl Remembered {
             epoch: 0,
             seq,
             stream_at_ms: progress.made_ms(),
+            stored: stored.unwrap_or_default(),
         };
         let at_ms = 0;
         let known = Known { session, at_ms };

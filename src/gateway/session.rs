@@ -41,8 +41,17 @@ pub struct SessionKey {
     known: Option<Place>,
 }
 
-/// A session, and when the stream that holds it was made.
-type Place = (Session, u64);
+/// A session, and what is known of the stream that holds it.
+type Place = (Session, HeldBy);
+
+/// What is known of the stream that holds a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldBy {
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub made_ms: u64,
+    /// The last number that it held; 0: that is not known.
+    pub stored: u64,
+}
 
 impl SessionKey {
     /// Reads the key of a shard from its leader.
@@ -78,10 +87,10 @@ impl SessionKey {
                 epoch: epoch.above(before),
                 revision,
                 written: None,
-                known: stored
-                    .clone()
-                    .map(|stored| (stored.stream_at_ms, stored.into()))
-                    .map(|(made_ms, session)| (session, made_ms)),
+                known: stored.clone().map(|key| {
+                    let (made_ms, stored) = (key.stream_at_ms, key.stored);
+                    (key.into(), HeldBy { made_ms, stored })
+                }),
             },
             stored.map(|session| Known { session, at_ms }),
         ))
@@ -90,27 +99,27 @@ impl SessionKey {
     /// Writes again what stood there last: the bucket has lost it.
     pub async fn restore(&mut self) {
         self.written = None;
-        if let Some((session, made_ms)) = self.known.clone() {
-            self.keep(&session, made_ms).await;
+        if let Some((session, held_by)) = self.known.clone() {
+            self.keep(&session, held_by).await;
         }
     }
 
     /// What is known of it is held by a stream that was made then, or was.
     pub fn is_held_since(&mut self, made_ms: u64) {
         if let Some((_, known)) = &mut self.known {
-            *known = made_ms;
+            known.made_ms = made_ms;
         }
     }
 
-    /// Keeps the session, and when the stream that holds it was made, unless they stand there already. Another
-    /// owner's word is left alone.
-    pub async fn keep(&mut self, session: &Session, made_ms: u64) {
-        let place = (session.clone(), made_ms);
+    /// Keeps the session, and what is known of its stream, unless they stand there already. Another owner's word
+    /// is left alone.
+    pub async fn keep(&mut self, session: &Session, held_by: HeldBy) {
+        let place = (session.clone(), held_by);
         if self.written.as_ref() == Some(&place) {
             return;
         }
         self.known = Some(place.clone());
-        match self.write(session, made_ms).await {
+        match self.write(session, held_by).await {
             Ok(revision) => {
                 self.revision = Some(revision);
                 self.written = Some(place);
@@ -120,14 +129,15 @@ impl SessionKey {
         }
     }
 
-    async fn write(&mut self, session: &Session, made_ms: u64) -> Result<u64, KvError> {
+    async fn write(&mut self, session: &Session, held_by: HeldBy) -> Result<u64, KvError> {
         let value = wire::encode(&StoredSession {
             v: VERSION,
             session: session.id.clone(),
             resume_url: session.resume_url.clone(),
             epoch: self.epoch.0,
             seq: session.seq,
-            stream_at_ms: made_ms,
+            stream_at_ms: held_by.made_ms,
+            stored: held_by.stored,
         });
         let copy = value.clone();
         let first = self.bucket.write(&self.key, copy, self.revision).await;
@@ -279,6 +289,7 @@ mod tests {
             epoch: 1,
             seq,
             stream_at_ms: 0,
+            stored: 0,
         }
     }
 

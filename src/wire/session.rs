@@ -20,6 +20,10 @@ pub struct StoredSession {
     /// then its own time says nothing.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub stream_at_ms: u64,
+    /// The last number of the session that the stream is known to have held; 0: nobody said. A stream that
+    /// ends before it has lost what is missing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stored: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
@@ -36,8 +40,8 @@ mod tests {
         let golden = r#"{"v":1,"session":"abc","resume_url":"wss://g.example","epoch":7,"seq":41}"#;
         let mut session: StoredSession = crate::wire::decode(golden.as_bytes()).unwrap();
         assert_eq!(crate::wire::encode(&session), golden);
-        session.stream_at_ms = 1_700_000_000_000;
-        let golden = golden.replace('}', r#","stream_at_ms":1700000000000}"#);
+        (session.stream_at_ms, session.stored) = (1_700_000_000_000, 40);
+        let golden = golden.replace('}', r#","stream_at_ms":1700000000000,"stored":40}"#);
         assert_eq!(crate::wire::encode(&session), golden);
         assert_eq!(
             crate::wire::decode::<StoredSession>(golden.as_bytes()).unwrap(),

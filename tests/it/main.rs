@@ -11,6 +11,7 @@ mod connections;
 mod differs;
 mod discord;
 mod failover;
+mod foreign;
 mod full;
 mod glance;
 mod halt;

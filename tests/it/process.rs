@@ -13,9 +13,13 @@ use crate::support::{
 async fn up_brings_its_own_server_and_says_where_things_are() {
     let mut up = Process::start(&["up"]);
     let page = up.ready().await;
-    let written = up.written();
-    assert!(written.contains(&format!("page    {page}/")), "{written}");
-    assert!(written.contains("nats sub 'discord.>'"), "{written}");
+    until("it says where things are", async || {
+        let written = up.written();
+        let page = format!("page    {page}/");
+        let said = [page.as_str(), "nats sub 'discord.>'"];
+        said.iter().all(|said| written.contains(said)).then_some(())
+    })
+    .await;
 
     let (code, metrics) = get(&format!("{page}/metrics")).await;
     assert_eq!(code, 200);

@@ -316,6 +316,26 @@ async fn a_purged_state_bucket_is_written_again() {
     assert_eq!(fleet.audit().await.gaps, 0);
 }
 
+/// The stream alone is restored from an old copy while no gateway runs: its end counts, not what a session's key
+/// says was stored. Discord replays what is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_older_than_its_keys_is_filled_up_by_a_replay() {
+    let start = Fleet::start().discord("--replay-buffer=20000");
+    let mut fleet = start.at_exactly(RATE).await;
+    fleet.flow(300).await;
+    let copy = fleet.copy_of("DISCORD").await;
+    fleet.flow(500).await;
+    assert_eq!(fleet.stop_gateway(0).await, Some(0));
+    let before = fleet.discord.figures().await;
+    fleet.restore("DISCORD", &copy).await;
+    fleet.restart_gateway(0);
+    fleet.resumed_since(&before, 4).await;
+    fleet.flow(300).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+    let log = fleet.log("gateway-0");
+    assert!(log.contains("had acknowledged"), "{log}");
+}
+
 /// `nats stream rm DISCORD`, under load.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_stream_is_made_anew_behind_gaps() {

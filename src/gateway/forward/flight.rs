@@ -263,6 +263,23 @@ impl Flight {
         }
     }
 
+    /// The step after [`Self::saw`], where a message of nobody's is the shard's last one: the next expects that.
+    pub fn stands_behind(&mut self, sequence: u64, step: Step) -> Step {
+        self.last = self.last.max(sequence);
+        match step {
+            Step::Publish { attempt, .. } => Step::Publish {
+                attempt,
+                expected: self.last,
+            },
+            step => step,
+        }
+    }
+
+    /// True for what was stored behind all that is known of the shard.
+    pub fn is_behind(&self, sequence: u64) -> bool {
+        self.rode.is_none() && sequence > self.last
+    }
+
     /// True if nothing is under way, and it is known what stands before the next message.
     pub fn is_settled(&self) -> bool {
         self.phase == Phase::Idle && self.rode.is_none()

@@ -7,6 +7,7 @@ use async_nats::{
     header::NATS_MESSAGE_ID,
     jetstream::{
         ErrorCode,
+        message::StreamMessage,
         publish::PublishAck,
         response::Response,
         stream::{LastRawMessageErrorKind, Stream},
@@ -100,6 +101,43 @@ impl Outlet {
         self.last_and_gap().await.0
     }
 
+    /// The shard's last message before a sequence of the stream, and what it says if it is a gap: for where the
+    /// one that stands there is none of the fleet's. Looked for ever further back.
+    pub async fn before(&self, sequence: u64) -> (Last, Option<Gap>) {
+        let mut back = 1;
+        loop {
+            let from = sequence.saturating_sub(back).max(1);
+            let mut found = None;
+            let mut next = from;
+            loop {
+                match self.first_from(next).await {
+                    Ok(Some(message)) if message.sequence < sequence => {
+                        next = message.sequence + 1;
+                        found = Some(message);
+                    }
+                    Ok(_) => break,
+                    Err(_) => return (Last::Unknown, None),
+                }
+            }
+            match found {
+                Some(message) => return told(&message),
+                None if from == 1 => return (Last::Nothing, None),
+                None => back *= 4,
+            }
+        }
+    }
+
+    async fn first_from(&self, sequence: u64) -> Result<Option<StreamMessage>> {
+        let found = self
+            .stream
+            .get_first_raw_message_by_subject(&self.filter, sequence);
+        match found.await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Whose message stands at a sequence of the stream, by its leader's word.
     pub async fn standing(&self, sequence: u64) -> Standing {
         match self.stream.get_raw_message(sequence).await {
@@ -123,13 +161,7 @@ impl Outlet {
             .get_last_raw_message_by_subject(&self.filter)
             .await
         {
-            Ok(message) => {
-                let id = message.headers.get(NATS_MESSAGE_ID);
-                let id = id.map(ToString::to_string).unwrap_or_default();
-                let is_gap = message.subject.ends_with(GAP_EVENT);
-                let gap = is_gap.then(|| wire::decode(&message.payload).ok());
-                (Last::Message(message.sequence, id), gap.flatten())
-            }
+            Ok(message) => told(&message),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
                 (Last::Nothing, None)
             }
@@ -173,6 +205,14 @@ impl Outlet {
             self.shard()
         );
     }
+}
+
+fn told(message: &StreamMessage) -> (Last, Option<Gap>) {
+    let id = message.headers.get(NATS_MESSAGE_ID);
+    let id = id.map(ToString::to_string).unwrap_or_default();
+    let is_gap = message.subject.ends_with(GAP_EVENT);
+    let gap = is_gap.then(|| wire::decode(&message.payload).ok());
+    (Last::Message(message.sequence, id), gap.flatten())
 }
 
 /// What the stream said to an attempt.

@@ -1,8 +1,11 @@
 //! Where a shard begins: what its key, its stream and this process know of it.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use super::Stay;
+use super::{
+    Stay,
+    own::{self, Own},
+};
 use crate::{
     clock,
     fleet::ShardId,
@@ -44,12 +47,18 @@ impl Stay {
         let (answers, refusals) = (tools.inbox.part(), tools.refusals.clone());
         let mut outlet = Outlet::open(&tools.broker, id, &stream, answers, refusals).await?;
         outlet.untaken = Untaken::new(tools.untaken.clone());
-        let (found, gap) = outlet.last_and_gap().await;
-        if found == Last::Unknown {
-            bail!("the leader of the stream {stream} does not answer");
-        }
         let ready = session::last_ready(&tools.broker, &stream, id).await?;
         let stored = stored.or_else(|| self.shared.remembered.get(generation, id));
+        let known = stored.as_ref().map(|known| &known.session);
+        let Own {
+            last: found,
+            gap,
+            behind,
+            cut_off,
+        } = own::look(&outlet, known, ready.as_ref()).await?;
+        if cut_off && again != Again::Behind {
+            outlet.tell_of_loss();
+        }
         // One that was made anew since the group began would seem never to have held the shard.
         let may_have = found == Last::Nothing && stored.is_some();
         let known_to_be = again == Again::First && !may_have;
@@ -67,14 +76,15 @@ impl Stay {
         };
         key.is_held_since(held_ms);
         let stored = stored.map(|known| StoredSession {
-            seq: if again == Again::Behind {
+            seq: if again == Again::Behind || cut_off {
                 0
             } else {
                 known.session.seq
             },
             ..known.session
         });
-        let point = session::resume_point(stored, &found, gap.as_ref(), ready);
+        let mut point = session::resume_point(stored, &found, gap.as_ref(), ready);
+        point.last = point.last.max(behind);
         Ok(Begin {
             key,
             outlet,
