@@ -309,6 +309,7 @@ impl Stay {
             id,
             gauge,
         };
+        let way = Way::new(tools.broker.clone(), stream, id);
         Ok(Open {
             shard: runner,
             asks,
@@ -319,11 +320,7 @@ impl Stay {
             moved,
             losses,
             shown,
-            way: Way {
-                broker: tools.broker.clone(),
-                stream,
-                shard: id,
-            },
+            way,
         })
     }
 }

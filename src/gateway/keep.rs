@@ -73,15 +73,21 @@ fn held_by(session: &Session, progress: &Progress) -> HeldBy {
 
 /// Where the stream can be asked.
 pub struct Way {
-    /// Its connection.
-    pub broker: Broker,
-    /// The stream.
-    pub stream: String,
-    /// Whose.
-    pub shard: ShardId,
+    broker: Broker,
+    stream: String,
+    shard: ShardId,
 }
 
 impl Way {
+    /// A shard's, to its stream.
+    pub fn new(broker: Broker, stream: String, shard: ShardId) -> Self {
+        Self {
+            broker,
+            stream,
+            shard,
+        }
+    }
+
     /// A READY that counts as stored should be there: in a batch the server passes over what has an id that it
     /// knows, and says nothing. What was stored since is lost, and the shard says so.
     async fn look_for(&self, ready: &Message, progress: &Progress) {

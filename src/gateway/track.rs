@@ -43,13 +43,16 @@ struct Hole {
     next: u64,
     /// The number of the event that leapt.
     end: u64,
+    /// A hash of that event.
+    leapt: u64,
 }
 
 impl Hole {
     /// True for an event that belongs into it.
-    fn takes(&mut self, seq: u64) -> bool {
+    fn takes(&mut self, seq: u64, payload: &[u8]) -> bool {
         // Behind all the others comes the one whose number was taken.
-        let takes = (self.next..self.end).contains(&seq) || (seq == self.next && seq == self.end);
+        let is_last = seq == self.end && self.next <= seq && xxh3_64(payload) != self.leapt;
+        let takes = is_last || (self.next..self.end).contains(&seq);
         if takes {
             self.next = seq + 1;
         }
@@ -166,7 +169,10 @@ impl Track {
         let seq = match seq {
             None | Some(0) => return self.unnumbered(),
             Some(seq) if seq <= session.seq => {
-                let fills = self.hole.as_mut().is_some_and(|hole| hole.takes(seq));
+                let fills = self
+                    .hole
+                    .as_mut()
+                    .is_some_and(|hole| hole.takes(seq, payload));
                 return if fills {
                     self.unnumbered()
                 } else {
@@ -195,6 +201,7 @@ impl Track {
             self.hole = Some(Hole {
                 next: last_seq + 1,
                 end: seq,
+                leapt: xxh3_64(payload),
             });
         }
         if missing == 0 || self.told == Some(last_seq) {

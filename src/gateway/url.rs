@@ -112,7 +112,8 @@ async fn ask(api: &str, sender: &watch::Sender<Option<Arc<str>>>, failed: &Notif
                 sender.send_if_modified(|known| {
                     let moved = known.as_ref() != Some(&url);
                     if moved {
-                        tracing::info!(%url, "Discord's gateway is {url}");
+                        let shown = url.split('?').next().unwrap_or_default();
+                        tracing::info!(url = shown, "Discord's gateway is {shown}");
                         *known = Some(url);
                     }
                     moved
@@ -160,7 +161,8 @@ async fn gateway(api: &str) -> Result<Answer> {
     let answer = serde_json::from_slice(&answer.body);
     let Gateway { url } = answer.context("the answer names no gateway")?;
     if Endpoint::parse(&url).is_none() {
-        bail!("{url:?} is no gateway");
+        // It is not quoted: a user or a password in it would end in the log.
+        bail!("the url that it names is none of a gateway: ws or wss, a host, no user");
     }
     Ok(Answer::Url(url))
 }

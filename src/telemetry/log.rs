@@ -5,6 +5,7 @@ use std::{fmt::Debug, io::IsTerminal};
 use tracing::field::Field;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
+    filter::LevelFilter,
     fmt::format::{Writer, debug_fn},
     layer::SubscriberExt,
     reload,
@@ -95,5 +96,15 @@ pub fn install_plain(level: &str) -> Result<(), String> {
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, String> {
+    // `inf` would name a target that does not exist, and silence everything else.
+    for directive in directives.split(',').map(str::trim) {
+        let bare = !directive.is_empty() && !directive.contains(['=', '[']);
+        if bare && directive.parse::<LevelFilter>().is_err() {
+            return Err(format!(
+                "{directive} is no level: off, error, warn, info, debug or trace; of one target it is \
+                 {directive}=debug"
+            ));
+        }
+    }
     EnvFilter::try_new(format!("{QUIET},{directives}")).map_err(|e| e.to_string())
 }

@@ -109,10 +109,13 @@ async fn a_process_lives_before_it_is_ready() {
 
 #[tokio::test]
 async fn a_process_that_waits_for_nats_ends_when_asked() {
-    let mut gateway = Process::start(&["gateway", "--set", "nats.url=nats://127.0.0.1:9"]);
-    gateway.page().await;
-    gateway.signal(Signal::TERM);
-    assert_eq!(gateway.ended().await.code(), Some(0));
+    // A terminal that closes asks too.
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut gateway = Process::start(&["gateway", "--set", "nats.url=nats://127.0.0.1:9"]);
+        gateway.page().await;
+        gateway.signal(signal);
+        assert_eq!(gateway.ended().await.code(), Some(0));
+    }
 }
 
 #[tokio::test]
