@@ -126,7 +126,7 @@ fn envelope(payload: &str) -> Option<Head<'_>> {
     head_of(fields(payload, ENVELOPE)?)
 }
 
-fn head_of<'a>([op, s, t]: [Option<&'a RawValue>; 3]) -> Option<Head<'a>> {
+fn head_of([op, s, t]: [Option<&RawValue>; 3]) -> Option<Head<'_>> {
     Some(Head {
         op: serde_json::from_str(op?.get()).ok()?,
         s: s.and_then(|s| whole(s.get())),

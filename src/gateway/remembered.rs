@@ -44,8 +44,8 @@ impl Remembered {
         let stored = last.as_ref().and_then(|tag| tag.seq_in(&name));
         let began = began.filter(|began| began.id == session.id);
         // Where the last one stored is of another session, nothing of this one is.
-        let begun = began.map(|began| began.seq).filter(|_| last.is_none());
-        let Some(seq) = stored.or(begun) else {
+        let first = began.map(|began| began.seq).filter(|_| last.is_none());
+        let Some(seq) = stored.or(first) else {
             return;
         };
         let session = StoredSession {

@@ -58,11 +58,7 @@ async fn whole(fleet: &mut Fleet, identifies: u64) {
         assert_eq!(seen.get(&session.id), Some(&session.last_seq));
     }
     let now = fleet.discord.figures().await;
-    assert_eq!(
-        u64::from(now.identifies),
-        identifies,
-        "an IDENTIFY was spent"
-    );
+    assert_eq!(now.identifies, identifies, "an IDENTIFY was spent");
 }
 
 /// `nats pub discord.0.FOREIGN hi`, beside a living gateway, and as it is killed.
@@ -93,7 +89,7 @@ async fn a_message_without_an_id_is_passed_over() {
     fleet.restart_gateway(0);
     fleet.resumed_since(&before, 4).await;
     fleet.flow(300).await;
-    whole(&mut fleet, u64::from(before.identifies)).await;
+    whole(&mut fleet, before.identifies).await;
 }
 
 /// An event that a worker puts back, headers and all: on its own shard's subject, and on another's.
@@ -120,7 +116,7 @@ async fn a_copy_of_an_event_is_passed_over() {
     fleet.fault(quiet).await;
     tokio::time::timeout(
         Duration::from_secs(120),
-        whole(&mut fleet, u64::from(before.identifies)),
+        whole(&mut fleet, before.identifies),
     )
     .await
     .unwrap();
