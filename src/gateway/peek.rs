@@ -67,10 +67,9 @@ fn in_order(payload: &[u8]) -> Option<(Head<'_>, &[u8])> {
     let rest = payload.strip_prefix(br#"{"t":"#)?;
     let (t, rest) = match rest.strip_prefix(b"\"") {
         Some(rest) => {
-            let end = rest.iter().position(|byte| *byte == b'"')?;
-            let (t, rest) = rest.split_at(end);
-            // An escape is the slower path's.
-            (!t.contains(&b'\\')).then_some(())?;
+            // An escape, and a letter beyond ASCII, are the slower path's.
+            let ends = |byte: &u8| matches!(*byte, b'"' | b'\\' | 0x80..);
+            let (t, rest) = rest.split_at(rest.iter().position(ends)?);
             let t = std::str::from_utf8(t).ok()?;
             (Some(t), rest.strip_prefix(br#"","s":"#)?)
         }
