@@ -1,13 +1,7 @@
 //! Pure: when it is said that a stream differs from what the configuration wants, and that it does no more.
 
-use std::time::Duration;
-
+use super::loss::{CONFIRM, SAY_AGAIN};
 use crate::clock::Instant;
-
-/// What a single look shows may be a leader's that has not heard of the last edit yet.
-const CONFIRM: Duration = Duration::from_secs(1);
-/// What goes on differing is said again this often.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +21,8 @@ pub struct Differs {
 }
 
 impl Differs {
-    /// Takes in what a look at `now` found to differ; nothing: it is as wanted.
+    /// Takes in what a look at `now` found to differ; nothing: it is as wanted. What a single look shows may be
+    /// a leader's that has not heard of the last edit yet.
     pub fn saw(&mut self, fields: Vec<String>, now: Instant) -> Option<Say> {
         self.fields = fields;
         if self.fields.is_empty() {
@@ -62,6 +57,8 @@ impl Differs {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn fields() -> Vec<String> {

@@ -6,9 +6,9 @@ use crate::clock::Instant;
 
 /// A stream that is not there is looked for a second time before it counts as missing: a server that has
 /// just started may say so of one that it is about to find.
-const CONFIRM: Duration = Duration::from_secs(1);
-/// What stays missing is said again this often.
-const SAY_AGAIN: Duration = Duration::from_secs(60);
+pub(super) const CONFIRM: Duration = Duration::from_secs(1);
+/// What stays missing, or differs, is said again this often.
+pub(super) const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// How soon a stream that could not be made is tried again.
 const MAKE_AGAIN: Duration = Duration::from_secs(2);
 
