@@ -115,20 +115,13 @@ fn left(processes: &[Status], name: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::status::GroupStatus;
 
     fn gateway(name: &str, held: u32, capacity: u32) -> Status {
-        let group = |group| GroupStatus {
-            generation: 1,
-            group,
-            epoch: 1,
-        };
         Status {
             process: name.to_owned(),
             gateway: Some(GatewayStatus {
                 capacity,
-                groups: (0..held).map(group).collect(),
-                ..GatewayStatus::default()
+                ..GatewayStatus::holding(held)
             }),
             ..Status::default()
         }

@@ -68,20 +68,12 @@ impl Holders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::status::{GatewayStatus, GroupStatus};
+    use crate::wire::status::GatewayStatus;
 
     fn gateway(name: &str, groups: u32) -> Status {
-        let group = |group| GroupStatus {
-            generation: 1,
-            group,
-            epoch: 1,
-        };
         Status {
             process: name.to_owned(),
-            gateway: Some(GatewayStatus {
-                groups: (0..groups).map(group).collect(),
-                ..GatewayStatus::default()
-            }),
+            gateway: Some(GatewayStatus::holding(groups)),
             ..Status::default()
         }
     }

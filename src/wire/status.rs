@@ -52,6 +52,22 @@ pub struct GatewayStatus {
     pub ordinal: bool,
 }
 
+#[cfg(test)]
+impl GatewayStatus {
+    /// One that holds so many groups.
+    pub(crate) fn holding(count: u32) -> Self {
+        let group = |group| GroupStatus {
+            generation: 1,
+            group,
+            epoch: 1,
+        };
+        Self {
+            groups: (0..count).map(group).collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// A group held.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupStatus {
