@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::id::{
-    Part, gap_id, message_id, parse_id, parse_message_id, session_id, session_name, unnumbered_id,
+    Part, gap_id, is_made_up, made_up_name, message_id, parse_id, parse_message_id, session_id,
+    session_name, unnumbered_id,
 };
 use super::{VERSION, escape::escaped};
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use ring::digest::{SHA256, digest};
 
 use super::escape::{escaped, unescaped};
+use crate::fleet::ShardId;
 
 /// What a longer session id is written as: a hash of it.
 const LONGEST_SESSION: usize = 128;
@@ -32,6 +33,21 @@ pub fn session_name(id: &str) -> Cow<'_, str> {
 /// The session id that Discord gave; none where it cannot be told from its name.
 pub fn session_id(name: &str) -> Option<String> {
     unescaped(name)
+}
+
+/// What the names begin with that the fleet makes up for a shard's sessions, where Discord's cannot be used.
+fn made_up(shard: ShardId) -> String {
+    format!("unnamed-{shard}-")
+}
+
+/// A name for a session of a shard that no other has; `count` tells those of one moment apart.
+pub fn made_up_name(shard: ShardId, at_ms: u64, count: u64) -> String {
+    format!("{}{at_ms}-{count}", made_up(shard))
+}
+
+/// True for a name that was made up for a session of the shard.
+pub fn is_made_up(name: &str, shard: ShardId) -> bool {
+    name.starts_with(&made_up(shard))
 }
 
 /// The message id of an event.
@@ -137,6 +153,13 @@ mod tests {
         assert!(long.starts_with("%h") && long.len() == 34, "{long}");
         assert_eq!(session_id(&long), None);
         assert_ne!(session_name(&"x".repeat(130)), long);
+    }
+
+    #[test]
+    fn a_made_up_name_is_known_by_its_shard() {
+        let name = made_up_name(ShardId(1), 5, 7);
+        assert_eq!(name, "unnamed-1-5-7");
+        assert!(is_made_up(&name, ShardId(1)) && !is_made_up(&name, ShardId(15)));
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Collision, Message, Publisher, waiting::Waiting};
-use crate::clock;
+use crate::{clock, wire::event::made_up_name};
 
 /// The name of a session that another one has too, and the one that its messages get instead.
 #[derive(Clone, Debug)]
@@ -17,9 +17,8 @@ impl Publisher {
     /// The stream has another message under the id of the first that waits.
     pub(super) fn collides(&mut self, waiting: &mut Waiting) {
         let Some(first) = waiting.first() else { return };
-        let (shard, now) = (self.outlet.shard(), clock::unix_ms());
         let from = Arc::clone(&first.session);
-        let to = format!("unnamed-{shard}-{now}-{}", first.seq).into();
+        let to = made_up_name(self.outlet.shard(), clock::unix_ms(), first.seq).into();
         self.told.progress.collides(Collision {
             session: Arc::clone(&from),
             lost: false,

@@ -9,7 +9,7 @@ use crate::{
         session::Ready,
     },
     wire::{
-        event::{Gap, parse_id, session_name},
+        event::{Gap, is_made_up, parse_id, session_name},
         session::StoredSession,
     },
 };
@@ -40,7 +40,7 @@ pub(super) async fn look(
 ) -> Result<Own> {
     let shard = outlet.shard();
     let (mut last, mut gap) = outlet.last_and_gap().await;
-    let mut behind = 0;
+    let (mut behind, mut cut_off) = (0, false);
     for _ in 0..MOST {
         let (sequence, place) = match &last {
             Last::Unknown => bail!("the stream of shard {shard} does not answer"),
@@ -49,21 +49,11 @@ pub(super) async fn look(
         };
         let (before, said) = outlet.before(sequence).await;
         if place != Place::Foreign && !goes_on(&before, &last) {
-            match (place, &before) {
-                (Place::Before, Last::Unknown) => {
-                    bail!("the stream of shard {shard} does not answer")
-                }
-                (Place::Before, _) => {
-                    let cut_off = true;
-                    return Ok(Own {
-                        last,
-                        gap,
-                        behind,
-                        cut_off,
-                    });
-                }
-                _ => break,
+            cut_off = place == Place::Before;
+            if cut_off && before == Last::Unknown {
+                bail!("the stream of shard {shard} does not answer");
             }
+            break;
         }
         foreign::say(shard, sequence);
         behind = behind.max(sequence);
@@ -73,7 +63,7 @@ pub(super) async fn look(
         last,
         gap,
         behind,
-        cut_off: false,
+        cut_off,
     })
 }
 
@@ -102,8 +92,7 @@ fn place(id: &str, shard: ShardId, key: Option<&StoredSession>, ready: Option<&R
     let is_ready = |ready: &Ready| session_name(&ready.session_id) == name;
     // Of a session that neither knows nothing can be told, unless both know of another one.
     let known = key.is_some_and(|key| !key.session.is_empty()) && ready.is_some();
-    let made_up = name.starts_with(&format!("unnamed-{shard}-"));
-    if !known || made_up || ready.is_some_and(is_ready) {
+    if !known || is_made_up(name, shard) || ready.is_some_and(is_ready) {
         Place::Own
     } else {
         Place::Foreign

@@ -22,7 +22,7 @@ use crate::{
     subject::UNNAMED_EVENT,
     telemetry::seldom::Seldom,
     wire::{
-        event::{GapReason, session_name},
+        event::{GapReason, made_up_name, session_name},
         status::ShardState,
         topology::Topology,
     },
@@ -286,8 +286,7 @@ impl Intake {
 
     /// A name that no session has, for what Discord gave none.
     fn made_up(&self) -> String {
-        let (shard, now, queued) = (self.id, clock::unix_ms(), self.queued);
-        format!("unnamed-{shard}-{now}-{queued}")
+        made_up_name(self.id, clock::unix_ms(), self.queued)
     }
 
     fn say_strange(&self, lacks: &str, now: Instant) {
