@@ -233,6 +233,14 @@ mod tests {
             peek_beginning(br#"{"t":"GUILD_CREATE","s":42,"op":0"#),
             None
         );
+        for cut in [
+            &b"{\"op\": 0,\"s\":42,\"t\":\"A\",\"d\":{\"name\":\"\xc3"[..],
+            b"{\"op\":0,\"s\":42,\"d\":[1",
+        ] {
+            let head = peek_beginning(cut).unwrap();
+            assert_eq!((head.op, head.s), (0, Some(42)));
+        }
+        assert_eq!(peek_beginning(br#"{"d":{"name":"aaaa"#), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::HeaderMap;
+use futures_util::StreamExt;
 use serde_json::json;
 use shardfleet::wire::event::{MESSAGE_ID, parse_id};
 
@@ -67,11 +68,13 @@ async fn a_message_without_an_id_is_passed_over() {
     let mut fleet = fleet().await;
     fleet.flow(300).await;
     let before = fleet.discord.figures().await;
-    for quiet in [false, true, false] {
+    let client = &fleet.broker.client;
+    let mut ends = client.subscribe("discord.*.FLEET_END").await.unwrap();
+    for quiet in [false, true, true, true, false] {
         if quiet {
             // Noticed by a message that is fenced: one by itself, once the batch has ended for want of any.
             fleet.quiet().await;
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            _ = tokio::time::timeout(Duration::from_secs(1), ends.next()).await;
         }
         publish(&fleet, 0, None).await;
         fleet.discord.traffic(RATE).await;
