@@ -49,7 +49,8 @@ fuzz_target!(|bytes: &[u8]| {
         let id = match part {
             event::Part::Event => event::message_id(session, seq),
             event::Part::Unnumbered(count) => event::unnumbered_id(session, seq, count),
-            event::Part::Gap => event::gap_id(session, seq),
+            event::Part::GapWithin(reason) => event::gap_id(session, seq, reason),
+            event::Part::Gap => event::gap_id(session, seq, event::GapReason::ResumeFailed),
         };
         assert_eq!(event::parse_id(&id), Some((session, seq, part)));
     }

@@ -167,7 +167,7 @@ impl Audit {
             return Ok(());
         }
         let (session, seq, part) = parse_id(&line.id)
-            .filter(|(_, _, part)| *part != Part::Gap)
+            .filter(|(_, _, part)| !part.is_gap())
             .with_context(|| format!("{:?} is no id of an event", line.id))?;
         let hash = unhex(&line.hash)?;
         self.event(Stored {

@@ -212,11 +212,15 @@ pub fn resume_point(
     let same = stored.filter(|stored| session_name(&stored.id) == name);
     // After the word that a session was lost, nothing of it comes back: unless it lives on, as behind
     // a hole, and then its own events stand behind the gap or are replayed, or its key says so.
-    let lives = gap.is_some_and(|gap| gap.reason.session_lives());
+    let lives = match part {
+        Part::GapWithin(_) => true,
+        // As an earlier release named it.
+        _ => gap.is_some_and(|gap| gap.reason.session_lives()),
+    };
     // What came before any READY never was a session, whatever a key says of its name.
     let stray = gap.is_some_and(|gap| gap.reason == GapReason::BeforeReady);
     let behind = same.as_ref().is_none_or(|stored| stored.seq <= seq);
-    if part == Part::Gap && (behind || stray) && !lives {
+    if part.is_gap() && (behind || stray) && !lives {
         return over;
     }
     let same = same.or_else(|| {
@@ -236,7 +240,7 @@ pub fn resume_point(
     });
     ResumePoint {
         // Behind the word that the stream was lost the numbers go on without a hole.
-        hole_told: part == Part::Gap && behind && !gap.is_some_and(Gap::is_of_stream),
+        hole_told: part.is_gap() && behind && !gap.is_some_and(Gap::is_of_stream),
         unnumbered: match part {
             Part::Unnumbered(count) if behind => count,
             _ => 0,

@@ -33,6 +33,8 @@ pub struct Track {
     strange: VecDeque<u64>,
     /// An event of no session came, and was said.
     strayed: bool,
+    /// A hash of the READY that began the session, where this process has read it.
+    ready: Option<u64>,
 }
 
 /// Numbers that were leapt over. Where they come after all, Discord has leapt without a reason: what has them
@@ -139,9 +141,18 @@ impl Track {
 
     /// A READY: a new session begins. The old one, if it still stood, is lost. None: it belongs to the one
     /// in progress, as a replay from its beginning brings it, and is a dispatch like others.
-    pub fn ready(&mut self, id: &str, resume_url: &str, seq: Option<u64>) -> Option<Began> {
-        let current = self.session.as_ref().filter(|session| session.id == id);
-        if current.is_some_and(|session| seq.is_some_and(|seq| seq > session.seq)) {
+    pub fn ready(
+        &mut self,
+        id: &str,
+        resume_url: &str,
+        seq: Option<u64>,
+        payload: &[u8],
+    ) -> Option<Began> {
+        let hash = xxh3_64(payload);
+        if let Some(session) = self.session.as_ref().filter(|session| session.id == id)
+            && let Some(seq) = seq
+            && (seq > session.seq || self.ready == Some(hash))
+        {
             return None;
         }
         let lost = self.invalidated(GapReason::SessionInvalidated);
@@ -154,6 +165,7 @@ impl Track {
         *self = Self {
             session: Some(session),
             unnumbered: u32::from(seq.is_none()),
+            ready: Some(hash),
             ..Self::default()
         };
         Some(Began { lost, seq })
@@ -250,7 +262,9 @@ mod tests {
     }
 
     fn began(track: &mut Track, id: &str, seq: u64) -> Option<Lost> {
-        track.ready(id, "wss://r", Some(seq)).unwrap().lost
+        let payload = format!("{id} {seq}");
+        let began = track.ready(id, "wss://r", Some(seq), payload.as_bytes());
+        began.unwrap().lost
     }
 
     fn numbered(track: &mut Track, seq: u64) -> Dispatch {
@@ -368,7 +382,7 @@ mod tests {
     fn a_ready_without_a_number_begins_a_session_all_the_same() {
         for seq in [None, Some(0), Some(u64::MAX), Some(4_097)] {
             let mut track = Track::default();
-            let began = track.ready("a", "", seq).unwrap();
+            let began = track.ready("a", "", seq, b"").unwrap();
             assert_eq!((began.seq, began.lost), (None, None));
             assert_eq!(track.dispatch(None, b""), Dispatch::Unnumbered(2));
             assert_eq!(numbered(&mut track, 2), Dispatch::Next, "{seq:?}");
@@ -378,11 +392,18 @@ mod tests {
     #[test]
     fn a_ready_of_the_same_name_is_a_replay_or_another_session() {
         let mut track = Track::new(track().session().cloned(), false);
-        assert_eq!(track.ready("a", "", Some(2)), None, "a number that goes on");
+        let goes_on = track.ready("a", "", Some(2), b"a 1");
+        assert_eq!(goes_on, None, "a number that goes on");
         assert_eq!(numbered(&mut track, 2), Dispatch::Next);
-        let began = track.ready("a", "", Some(1)).unwrap();
+        let began = track.ready("a", "", Some(1), b"a 1").unwrap();
         assert!(began.lost.is_some_and(|lost| lost.last_seq == 2));
         assert_eq!(numbered(&mut track, 2), Dispatch::Next);
+        // Byte for byte the one that began it.
+        assert_eq!(track.ready("a", "", Some(1), b"a 1"), None);
+        assert_eq!(numbered(&mut track, 1), Dispatch::Seen);
+        assert_eq!(numbered(&mut track, 3), Dispatch::Next);
+        let other = track.ready("a", "", Some(1), b"another").unwrap();
+        assert!(other.lost.is_some_and(|lost| lost.last_seq == 3));
     }
 
     proptest! {

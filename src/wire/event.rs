@@ -37,7 +37,7 @@ pub fn event_name(name: &str) -> String {
 }
 
 /// Why events of a shard are missing from the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// Discord ended the session; what it had not delivered is gone.

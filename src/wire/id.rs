@@ -4,13 +4,18 @@ use std::borrow::Cow;
 
 use ring::digest::{SHA256, digest};
 
-use super::escape::{escaped, unescaped};
+use super::{
+    escape::{escaped, unescaped},
+    event::GapReason,
+};
 use crate::fleet::ShardId;
 
 /// What a longer session id is written as: a hash of it.
 const LONGEST_SESSION: usize = 128;
 /// What no escaped session id begins with.
 const HASHED: &str = "%h";
+/// What the id of a gap ends with.
+const GAP: &str = "gap";
 
 /// A session id as message ids and gaps name it: as Discord gave it where it is printable ASCII without `%`
 /// and not long, else percent-encoded, or hashed. A header that breaks in two is no header.
@@ -67,9 +72,13 @@ pub fn unnumbered_id(session: &str, last_seq: u64, count: u32) -> String {
     format!("{session}:{last_seq}:+{count}")
 }
 
-/// The message id of the gap after the last stored event of a session.
-pub fn gap_id(session: &str, last_seq: u64) -> String {
-    format!("{session}:{last_seq}:gap")
+/// The message id of the gap after the last stored event of a session. One that the session outlives names
+/// its reason: others may stand behind the same event, and each is stored.
+pub fn gap_id(session: &str, last_seq: u64, reason: GapReason) -> String {
+    if reason.session_lives() {
+        return format!("{session}:{last_seq}:{}:{GAP}", reason.as_str());
+    }
+    format!("{session}:{last_seq}:{GAP}")
 }
 
 /// What stands at a sequence of a session, in the stream's order.
@@ -79,8 +88,17 @@ pub enum Part {
     Event,
     /// The so many-th event behind it that has none.
     Unnumbered(u32),
+    /// A loss behind them that the session outlives.
+    GapWithin(GapReason),
     /// The loss behind all of them.
     Gap,
+}
+
+impl Part {
+    /// True for a loss.
+    pub fn is_gap(self) -> bool {
+        matches!(self, Self::GapWithin(_) | Self::Gap)
+    }
 }
 
 /// The session and sequence that a message id names; of what has no number of its own, the last before it.
@@ -94,11 +112,23 @@ pub fn parse_id(id: &str) -> Option<(&str, u64, Part)> {
     let (rest, last) = id.rsplit_once(':')?;
     let part = match last.strip_prefix('+') {
         Some(count) => Part::Unnumbered(number(count)?.try_into().ok()?),
-        None if last == "gap" => Part::Gap,
+        None if last == GAP => return gap(rest),
         None => return Some((rest, number(last)?, Part::Event)),
     };
     let (session, seq) = rest.rsplit_once(':')?;
     Some((session, number(seq)?, part))
+}
+
+/// What stands before `:gap`: earlier releases name no reason.
+fn gap(rest: &str) -> Option<(&str, u64, Part)> {
+    let (place, last) = rest.rsplit_once(':')?;
+    if let Some(seq) = number(last) {
+        return Some((place, seq, Part::Gap));
+    }
+    let mut within = GapReason::ALL.into_iter().filter(|one| one.session_lives());
+    let reason = within.find(|reason| reason.as_str() == last)?;
+    let (session, seq) = place.rsplit_once(':')?;
+    Some((session, number(seq)?, Part::GapWithin(reason)))
 }
 
 /// Digits and nothing else: not the sign that Rust would take.
@@ -132,7 +162,25 @@ mod tests {
         assert_eq!(parse_message_id("abc:7:+2"), Some(("abc", 7)));
         assert_eq!(parse_id("abc:7:+99999999999"), None);
         assert!(Part::Event < Part::Unnumbered(1) && Part::Unnumbered(1) < Part::Unnumbered(2));
-        assert!(Part::Unnumbered(u32::MAX) < Part::Gap);
+        let hole = Part::GapWithin(GapReason::Hole);
+        assert!(Part::Unnumbered(u32::MAX) < hole && hole < Part::Gap);
+    }
+
+    #[test]
+    fn gaps_behind_one_event_have_ids_of_their_own() {
+        assert_eq!(gap_id("a", 7, GapReason::StreamLost), "a:7:stream_lost:gap");
+        assert_eq!(gap_id("a", 7, GapReason::SessionInvalidated), "a:7:gap");
+        for none in [
+            "a:7:resume_failed:gap",
+            "a:7::gap",
+            "a:x:hole:gap",
+            "7:hole:gap",
+        ] {
+            assert_eq!(parse_id(none), None, "{none}");
+        }
+        // As earlier releases wrote a hole, or a session is called.
+        assert_eq!(parse_id("a:7:gap"), Some(("a", 7, Part::Gap)));
+        assert_eq!(parse_id("a:7:gap:8:gap"), Some(("a:7:gap", 8, Part::Gap)));
     }
 
     #[test]
@@ -175,8 +223,11 @@ mod tests {
             prop_assert_eq!(parse_id(&event), Some((&*name, seq, Part::Event)));
             let unnumbered = unnumbered_id(&name, seq, count);
             prop_assert_eq!(parse_id(&unnumbered), Some((&*name, seq, Part::Unnumbered(count))));
-            let gap = gap_id(&name, seq);
-            prop_assert_eq!(parse_id(&gap), Some((&*name, seq, Part::Gap)));
+            for reason in GapReason::ALL {
+                let gap = gap_id(&name, seq, reason);
+                let part = if reason.session_lives() { Part::GapWithin(reason) } else { Part::Gap };
+                prop_assert_eq!(parse_id(&gap), Some((&*name, seq, part)));
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use shardfleet::{
     subject::Names,
     telemetry::seldom::Seldom,
     wire::{
-        event::{EVENT_NAME, MESSAGE_ID},
+        event::{EVENT_NAME, GapReason, MESSAGE_ID},
         topology::Topology,
     },
 };
@@ -288,8 +288,12 @@ async fn a_session_id_that_comes_again_is_another_session() {
     let nats = server().await;
     let mut shard = Shard::open(&nats, None, Track::default(), &[]).await;
     for _ in 0..2 {
-        shard.reads(&ready(&json!("abc")));
-        shard.reads(r#"{"t":"X","s":2,"op":0,"d":{}}"#);
+        shard.intake.lose(GapReason::SessionInvalidated);
+        // The second time within a session it is a replay.
+        for _ in 0..2 {
+            shard.reads(&ready(&json!("abc")));
+            shard.reads(r#"{"t":"X","s":2,"op":0,"d":{}}"#);
+        }
     }
     shard.ends(0).await;
     let stored = all(&nats).await;
@@ -299,6 +303,20 @@ async fn a_session_id_that_comes_again_is_another_session() {
         ids.len() == 5 && ids[3].starts_with("unnamed-5-"),
         "{ids:?}"
     );
+}
+
+/// One that the session outlives, and the session's end: workers hear of both.
+#[tokio::test]
+async fn two_losses_behind_one_event_are_both_stored() {
+    let nats = server().await;
+    let mut shard = Shard::open(&nats, None, Track::default(), &[]).await;
+    shard.reads(&ready(&json!("abc")));
+    shard.intake.too_large(2);
+    shard.intake.lose(GapReason::SessionInvalidated);
+    shard.ends(0).await;
+    let stored = all(&nats).await;
+    assert_eq!(ids(&stored), ["abc:1", "abc:2:oversize:gap", "abc:2:gap"]);
+    assert_eq!(resumes(&nats).await.session, None);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ impl Publisher {
         } else {
             self.outlet.last().await
         };
-        let mut behind = 0;
+        let (mut behind, mut passed) = (0, 0);
         for _ in 0..MOST {
             let Last::Message(sequence, id) = &found else {
                 break;
@@ -23,10 +23,11 @@ impl Publisher {
             if !self.is_foreign(id, flight.is_behind(sequence)) {
                 break;
             }
-            say(self.outlet.shard(), sequence);
             behind = behind.max(sequence);
+            passed += 1;
             found = self.outlet.before(sequence).await.0;
         }
+        say(self.outlet.shard(), passed, behind);
         (found, behind)
     }
 
@@ -41,13 +42,17 @@ impl Publisher {
     }
 }
 
-/// A message of nobody's stands among those of a shard.
-pub fn say(shard: ShardId, sequence: u64) {
+/// Messages of nobody's stand among those of a shard: so many, the last of them at `sequence`.
+pub fn say(shard: ShardId, count: usize, sequence: u64) {
+    if count == 0 {
+        return;
+    }
     tracing::warn!(
         %shard,
+        count,
         sequence,
-        "somebody who is no gateway has published to a subject of shard {shard}: message {sequence} of the stream. \
-         It is passed over; workers see it. Let gateways alone publish there: see the permissions in \
-         deploy/nats-accounts.conf"
+        "somebody who is no gateway has published to a subject of shard {shard}: messages passed over {count}, the \
+         last of them message {sequence} of the stream. Workers see them. Let gateways alone publish there: see \
+         the permissions in deploy/nats-accounts.conf"
     );
 }

@@ -86,7 +86,10 @@ impl Message {
             session: Arc::clone(&self.session),
             seq: self.seq,
             unnumbered: self.unnumbered,
-            gap: matches!(self.body, Body::Gap(_)),
+            gap: match &self.body {
+                Body::Gap(gap) => Some(gap.reason),
+                Body::Event { .. } => None,
+            },
         }
     }
 
@@ -115,7 +118,7 @@ pub struct Tag {
     session: Arc<str>,
     seq: u64,
     unnumbered: u32,
-    gap: bool,
+    gap: Option<GapReason>,
 }
 
 impl Tag {
@@ -132,9 +135,9 @@ impl Tag {
     /// As it is written.
     pub fn id(&self) -> String {
         match (self.gap, self.unnumbered) {
-            (true, _) => gap_id(&self.session, self.seq),
-            (false, 0) => message_id(&self.session, self.seq),
-            (false, count) => unnumbered_id(&self.session, self.seq, count),
+            (Some(reason), _) => gap_id(&self.session, self.seq, reason),
+            (None, 0) => message_id(&self.session, self.seq),
+            (None, count) => unnumbered_id(&self.session, self.seq, count),
         }
     }
 }

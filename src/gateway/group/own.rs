@@ -40,7 +40,7 @@ pub(super) async fn look(
 ) -> Result<Own> {
     let shard = outlet.shard();
     let (mut last, mut gap) = outlet.last_and_gap().await;
-    let (mut behind, mut cut_off) = (0, false);
+    let (mut behind, mut passed, mut cut_off) = (0, 0, false);
     for _ in 0..MOST {
         let (sequence, place) = match &last {
             Last::Unknown => bail!("the stream of shard {shard} does not answer"),
@@ -55,10 +55,11 @@ pub(super) async fn look(
             }
             break;
         }
-        foreign::say(shard, sequence);
         behind = behind.max(sequence);
+        passed += 1;
         (last, gap) = (before, said);
     }
+    foreign::say(shard, passed, behind);
     Ok(Own {
         last,
         gap,

@@ -249,7 +249,7 @@ impl Intake {
             }
         });
         let (id, url) = (&ready.session_id, &ready.resume_gateway_url);
-        let Began { lost, seq } = self.track.ready(id, url, seq)?;
+        let Began { lost, seq } = self.track.ready(id, url, seq, payload)?;
         self.announce(lost);
         self.session = session_name(id).as_ref().into();
         if !self.sink.sessions.begins(&self.session) {

@@ -186,7 +186,7 @@ impl Fleet {
             let gap = Gap::new(GapReason::Hole, id, *last_seq, clock::unix_ms());
             let subject = self.broker.names.event(ShardId(session.shard), GAP_EVENT);
             let mut headers = HeaderMap::new();
-            headers.insert(MESSAGE_ID, gap_id(id, *last_seq));
+            headers.insert(MESSAGE_ID, gap_id(id, *last_seq, gap.reason));
             let client = &self.broker.client;
             let stored = client.request_with_headers(subject, headers, wire::encode(&gap));
             stored.await.unwrap();
