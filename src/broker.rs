@@ -5,6 +5,7 @@
 
 pub mod bucket;
 mod causes;
+mod denied;
 pub mod differs;
 mod leave;
 mod link;
@@ -97,6 +98,14 @@ impl Broker {
         let used = CancellationToken::new();
         let leaving = leave::lame_ducks(client.clone(), configured, signs.lame, used.clone());
         supervise::helper("nats-leave", leaving);
+        let healing = denied::heal(
+            client.clone(),
+            nats.clone(),
+            label.to_owned(),
+            signs.denied,
+            used.clone(),
+        );
+        supervise::helper("nats-denied", healing);
         Ok(Self(Arc::new(Parts {
             client,
             jetstream,

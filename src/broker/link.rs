@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_nats::{ClientError, Event};
 use tokio::sync::watch;
 
+use super::denied;
 use crate::{
     clock,
     telemetry::{metrics::NATS_CONNECTED, seldom::Seldom},
@@ -35,6 +36,8 @@ pub(super) struct Link {
     lame: watch::Sender<u64>,
     /// Counts how often it connected.
     connects: watch::Sender<u64>,
+    /// The subject of the last subscription that was refused.
+    denied: watch::Sender<Option<String>>,
     /// Why it was not reached, as said last: each try of an outage meets the same.
     unreached: Mutex<Option<String>>,
     /// A subject that is not allowed is refused with every message to it.
@@ -54,6 +57,7 @@ impl Link {
             up,
             lame,
             connects,
+            denied: watch::Sender::new(None),
             unreached: Mutex::default(),
             seldom: Seldom::up_to(5),
         }
@@ -67,6 +71,11 @@ impl Link {
     /// Changes whenever it has connected, for the first time or again.
     pub(super) fn connects(&self) -> watch::Receiver<u64> {
         self.connects.subscribe()
+    }
+
+    /// Changes whenever the server refuses a subscription.
+    pub(super) fn denied(&self) -> watch::Receiver<Option<String>> {
+        self.denied.subscribe()
     }
 
     /// The library's word on it.
@@ -107,6 +116,11 @@ impl Link {
                 }
             }
             event => {
+                if let Event::ServerError(error) = event
+                    && let Some(subject) = denied::subject(&error.to_string())
+                {
+                    self.denied.send_replace(Some(subject));
+                }
                 if let Some(unsaid) = self.seldom.one_more(clock::now()) {
                     tracing::warn!(connection, unsaid, "NATS says to {connection}: {event}");
                 }

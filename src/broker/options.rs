@@ -26,6 +26,8 @@ pub(super) struct Signs {
     pub(super) lame: watch::Receiver<u64>,
     /// Changes whenever it has connected.
     pub(super) connects: watch::Receiver<u64>,
+    /// The subject of the last subscription that its server refused.
+    pub(super) denied: watch::Receiver<Option<String>>,
 }
 
 /// The options of one connection, and what it will tell of itself.
@@ -38,6 +40,7 @@ pub(super) async fn options(nats: &Nats, label: &str) -> Result<(ConnectOptions,
     let signs = Signs {
         lame: link.lame(),
         connects: link.connects(),
+        denied: link.denied(),
     };
     let mut options = ConnectOptions::new()
         .name(label)

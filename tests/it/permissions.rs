@@ -10,12 +10,13 @@ use std::{
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use futures_util::StreamExt;
+use rustix::process::Signal;
 use shardfleet::broker::server;
 use tempfile::TempDir;
 
 use crate::support::{
     fleet::member::{Process as Child, Start},
-    http::get,
+    http::{client as client_of_http, get},
     process::{Process, TOKEN, command, output},
     until,
 };
@@ -102,8 +103,8 @@ struct Stand {
     coordinator: Process,
     gateway: Process,
     _discord: Process,
-    _server: Child,
-    _folder: TempDir,
+    server: Child,
+    folder: TempDir,
     url: String,
     api: String,
 }
@@ -147,11 +148,34 @@ impl Stand {
             coordinator,
             gateway,
             _discord: discord,
-            _server: server,
-            _folder: folder,
+            server,
+            folder,
             url,
             api,
         }
+    }
+
+    /// Has the server read its permissions again, with one word of them replaced.
+    fn reload(&self, word: &str, by: &str) {
+        let file = self.folder.path().join("nats-accounts.conf");
+        let shipped = std::fs::read_to_string(&file).unwrap();
+        assert!(shipped.contains(word), "{word}");
+        std::fs::write(&file, shipped.replace(word, by)).unwrap();
+        self.server.signal(Signal::HUP);
+    }
+
+    /// Every session ends, and each shard identifies anew.
+    async fn identifies_anew(&self) {
+        let sim = self.api.trim_end_matches("/api/v10");
+        let posted = client_of_http()
+            .post(format!("{sim}/sim/fault"))
+            .body(r#"{"fault":"invalidate","resumable":false}"#);
+        assert!(posted.send().await.unwrap().status().is_success());
+        until("every shard has identified anew", async || {
+            let written = self.gateway.written();
+            (written.matches("is ready with a new session").count() == 8).then_some(())
+        })
+        .await;
     }
 
     /// A command under a role's rights.
@@ -209,6 +233,22 @@ async fn each_role_does_its_work() {
         let written = process.written().to_lowercase();
         assert!(!written.contains("violation"), "{written}");
     }
+}
+
+/// Denied for a while, a subscription is gone at the server: it is made again once it is allowed, whoever's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_was_denied_for_a_while_is_made_again() {
+    let stand = Stand::start().await;
+    let (identify, nowhere) = ("\"fleet.discord.identify\"", "\"fleet.discord.nowhere\"");
+    stand.reload(identify, nowhere);
+    stand.coordinator.logged("Permissions Violation").await;
+    stand.reload(nowhere, identify);
+    let again = stand
+        .coordinator
+        .logged("may listen to fleet.discord.identify again")
+        .await;
+    assert_eq!(again["level"], "INFO");
+    stand.identifies_anew().await;
 }
 
 /// What `check --role` tries is what the shipped permissions allow, no more and no less; and it leaves no
