@@ -1,6 +1,10 @@
 //! Permits to IDENTIFY: asked of the coordinator, and used at once or not at all.
 //!
+//! Where no coordinator answers, that is said: it is no fault of the shard, and lasts.
+//!
 //! Whoever polls the shard checks a permit's age, fires and sends, with no await that waits between.
+
+use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures_util::{FutureExt, StreamExt};
@@ -12,6 +16,7 @@ use crate::{
     clock::{self, Boottime},
     fleet::ShardId,
     identify::{Asker, Verdict},
+    telemetry::seldom::Seldom,
     wire::{
         self,
         identify::{Confirm, Reply, Request},
@@ -30,16 +35,36 @@ pub struct Asking {
     answers: Option<Subscriber>,
     /// What was said of the IDENTIFY that left last.
     confirmed: Option<Confirm>,
+    /// Lines about coordinators that do not answer, of the whole process.
+    unanswered: Seldom,
 }
 
 struct Waiting {
     asker: Asker,
     since: Boottime,
+    /// When a coordinator has answered last, or the waiting began.
+    heard: Boottime,
+}
+
+/// An election of a leader takes a lease time; one that leads answers within a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often is said that nobody answers.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Lines about coordinators that do not answer.
+pub fn unanswered() -> Seldom {
+    Seldom::once_in(SAY_EVERY)
 }
 
 impl Asking {
     /// Asks nothing yet.
-    pub fn new(broker: &Broker, shard: ShardId, shards: u32, process: String) -> Self {
+    pub fn new(
+        broker: &Broker,
+        shard: ShardId,
+        shards: u32,
+        process: String,
+        unanswered: Seldom,
+    ) -> Self {
         Self {
             broker: broker.clone(),
             shard,
@@ -49,6 +74,7 @@ impl Asking {
             waiting: None,
             answers: None,
             confirmed: None,
+            unanswered,
         }
     }
 
@@ -58,7 +84,11 @@ impl Asking {
         let nonce = format!("{:016x}", rand::rng().random::<u64>());
         let since = clock::boottime();
         let asker = Asker::new(self.shard, self.shards, nonce, self.process.clone(), since);
-        self.waiting = Some(Waiting { asker, since });
+        self.waiting = Some(Waiting {
+            asker,
+            since,
+            heard: since,
+        });
     }
 
     /// When to ask next.
@@ -75,7 +105,25 @@ impl Asking {
             && waiting.asker.next_wakeup().is_some_and(|next| now >= next)
         {
             let request = waiting.asker.ask(now);
+            let silent = now.since(waiting.heard);
             self.send(&request, true);
+            self.say_unanswered(silent);
+        }
+    }
+
+    fn say_unanswered(&self, silent: Duration) {
+        if silent < PATIENCE || !self.broker.connected() {
+            return;
+        }
+        if let Some(more) = self.unanswered.one_more(clock::now()) {
+            let (shard, subject) = (self.shard, self.broker.names.identify());
+            let seconds = silent.as_secs();
+            tracing::warn!(
+                %shard, subject, more,
+                "shard {shard} waits to identify, and no coordinator has answered on {subject} for {seconds} s: is \
+                 one there, does it lead, may it listen there? See `shardfleet status` and `shardfleet check --role \
+                 coordinator`"
+            );
         }
     }
 
@@ -115,6 +163,7 @@ impl Asking {
                 return false;
             }
         };
+        waiting.heard = clock::boottime();
         match waiting.asker.on_reply(&reply, clock::boottime()) {
             Verdict::Fire => true,
             Verdict::Refused(reason) => {

@@ -142,6 +142,11 @@ impl Budget {
         self.waiting() >= self.limit
     }
 
+    /// True if nothing at all should be read: what is large comes for many shards at once.
+    pub fn is_overfull(&self) -> bool {
+        self.waiting() >= self.limit + self.limit / 2
+    }
+
     /// The stream acknowledged something at `now_ms` since the epoch.
     pub fn acked(&self, now_ms: u64) {
         self.acked_ms.store(now_ms, Ordering::Relaxed);

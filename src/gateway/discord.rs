@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    ask,
     control::Identity,
     openings::Openings,
     socket::{Tls, native_tls},
@@ -23,6 +24,8 @@ pub struct Discord {
     pub tls: Tls,
     /// Lines about connections that end.
     pub lines: Seldom,
+    /// Lines about coordinators that do not answer.
+    pub unanswered: Seldom,
     openings: Mutex<Openings>,
 }
 
@@ -45,6 +48,7 @@ impl Discord {
             address: Address::follow(discord, shutdown),
             tls: native_tls(),
             lines: Seldom::up_to(MOST_LINES),
+            unanswered: ask::unanswered(),
             openings: Mutex::new(Openings::new(config.gateway.connects_per_second.0 as usize)),
         })
     }

@@ -243,7 +243,8 @@ impl Stay {
         } = self.begin(id, again).await?;
         let shards = self.layout.shards;
         let process = shared.process.clone();
-        let asking = Asking::new(&tools.broker, id, shards, process);
+        let unanswered = shared.discord.unanswered.clone();
+        let asking = Asking::new(&tools.broker, id, shards, process, unanswered);
         let (commands, asks) = Commands::open(
             &tools.broker,
             id,

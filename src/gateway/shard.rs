@@ -240,9 +240,13 @@ impl Run {
             socket.unpolled();
         }
         let socket = self.socket.as_mut().filter(|_| open);
+        let budget = self.intake.budget();
+        // One that reads slowly, for its heartbeats, needs room too.
+        let slow = budget.is_full();
+        let room = || !(budget.is_overfull() || (!slow && budget.is_full()));
         let polled = pin!(async {
             match socket {
-                Some(socket) => socket.next(held).await,
+                Some(socket) => socket.next(held, room).await,
                 None => std::future::pending().await,
             }
         });

@@ -69,6 +69,8 @@ pub enum Polled {
     Failed(anyhow::Error),
     /// The lease ended: nothing was polled.
     Unleased,
+    /// There is no room for what would be read: nothing was polled.
+    Full,
 }
 
 /// What became of a frame.
@@ -93,13 +95,21 @@ impl Socket {
     }
 
     /// Polls until something happens, and looks at the lease before every poll: one poll of a
-    /// process that slept would steal the session from its successor.
-    pub async fn next(&mut self, held: &watch::Receiver<Option<Held>>) -> Polled {
+    /// process that slept would steal the session from its successor. Many shards wait here at once, and each
+    /// may read megabytes: so each asks for `room` before it reads, not before it waits.
+    pub async fn next(
+        &mut self,
+        held: &watch::Receiver<Option<Held>>,
+        room: impl Fn() -> bool,
+    ) -> Polled {
         poll_fn(|cx| {
             if valid(held) {
                 // Polled a moment ago by the same task, which it wakes: to ask again would cost as much.
                 if std::mem::take(&mut self.drained) {
                     return Poll::Pending;
+                }
+                if self.is_open() && !room() {
+                    return Poll::Ready(Polled::Full);
                 }
                 self.poll(cx)
             } else {
@@ -252,9 +262,9 @@ mod tests {
         let connects = |mut socket: Socket| {
             let held = held.clone();
             async move {
-                let mut polled = socket.next(&held).await;
+                let mut polled = socket.next(&held, || true).await;
                 while let Polled::Step(_) = polled {
-                    let next = tokio::time::timeout(second, socket.next(&held)).await;
+                    let next = tokio::time::timeout(second, socket.next(&held, || true)).await;
                     polled = next.unwrap_or(Polled::Closed(None));
                 }
                 polled

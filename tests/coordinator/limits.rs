@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use shardfleet::{clock, fleet::ShardId, gateway::ask::Asking};
+use shardfleet::{clock, fleet::ShardId, gateway::ask::Asking, telemetry::seldom::Seldom};
 
 use crate::world::{Discord, World};
 
@@ -56,7 +56,13 @@ async fn a_refused_identify_has_the_limits_read_at_once() {
     assert!(coordinator.leads().await);
     let confirm = world.ask(0, 3).await.await.unwrap();
     let broker = world.broker("gateway").await;
-    let mut asking = Asking::new(&broker, ShardId(0), 3, "gateway".to_owned());
+    let mut asking = Asking::new(
+        &broker,
+        ShardId(0),
+        3,
+        "gateway".to_owned(),
+        Seldom::default(),
+    );
     asking.confirm(&confirm);
     world.discord.max_concurrency.store(1, Ordering::Relaxed);
     let before = world.discord.asked();

@@ -32,7 +32,7 @@ async fn is_bounded_while_nats_is_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn is_bounded_whatever_a_message_inflates_to() {
     /// What is kept of a message at most, twice while it grows, in MiB.
-    const INFLATING: u64 = 2 * 64;
+    const INFLATING: u64 = 2 * 32;
     let start = Fleet::start().discord("--replay-bytes=268435456");
     let mut fleet = start.events_per_second(200).await;
     let before = fleet.discord.figures().await;
@@ -52,6 +52,21 @@ async fn is_bounded_whatever_a_message_inflates_to() {
         (before.connections, 4),
         "{log}"
     );
+}
+
+/// Every shard is sent the largest that is kept, at once and again: what one has read the others wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn is_bounded_where_every_shard_reads_megabytes_at_once() {
+    const BUFFER: u64 = 64;
+    let start = Fleet::start().shards(8).discord("--replay-bytes=268435456");
+    let mut fleet = start.events_per_second(50).await;
+    for _ in 0..3 {
+        let large = json!({ "fault": "inflate", "bytes": 30_000_000, "dispatch": true });
+        assert_eq!(fleet.fault(large).await, 8);
+    }
+    fleet.flow(200).await;
+    assert_eq!(fleet.audit().await.gaps, 0);
+    bounded(&fleet, BUFFER + BESIDE);
 }
 
 /// A cold start is gigabytes of guilds: they come as fast as the stream takes them, no session is lost.

@@ -1,6 +1,6 @@
 //! The key that names a group's fast-ingest batch, so that whoever owns the group next can close it.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::{
     broker::bucket::{Bucket, KvError},
@@ -21,8 +21,10 @@ pub struct BatchKey {
 impl BatchKey {
     /// Reads the key from its leader: it, and the id of the last owner's batch.
     ///
+    /// What is no name of a batch, as a hand may have written, is passed over and written anew.
+    ///
     /// # Errors
-    /// Where NATS does not answer, or the key is another release's.
+    /// Where NATS does not answer.
     pub async fn open(
         bucket: Bucket,
         generation: u64,
@@ -31,14 +33,9 @@ impl BatchKey {
     ) -> Result<(Self, String)> {
         let key = subject::ingest(generation, group);
         let entry = bucket.get(&key).await?;
-        let (stored, before) = match &entry {
-            Some(entry) => {
-                let stored = wire::decode::<StoredBatch>(&entry.value);
-                let stored = stored.with_context(|| format!("cannot read the key {key}"))?;
-                (stored.batch, stored.epoch)
-            }
-            None => (String::new(), 0),
-        };
+        let stored = entry.as_ref().and_then(|entry| read(&key, &entry.value));
+        let (stored, before) =
+            stored.map_or_else(Default::default, |stored| (stored.batch, stored.epoch));
         let revision = entry.map(|entry| entry.revision);
         Ok((
             Self {
@@ -63,9 +60,8 @@ impl BatchKey {
         // was made anew.
         let found = self.bucket.get(&self.key).await?;
         if let Some(entry) = &found {
-            let stored = wire::decode::<StoredBatch>(&entry.value);
-            let stored = stored.with_context(|| format!("cannot read {}", self.key))?;
-            if stored.epoch > self.epoch.0 {
+            let stored = read(&self.key, &entry.value);
+            if stored.is_some_and(|stored| stored.epoch > self.epoch.0) {
                 bail!("a later owner's batch is named in {}", self.key);
             }
         }
@@ -91,6 +87,51 @@ impl BatchKey {
             }
             Err(KvError::Conflict) => Ok(false),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The last owner's word; none where it names no batch, which is said: a batch that is left open then ends at
+/// the server, once nothing comes for it.
+fn read(key: &str, value: &[u8]) -> Option<StoredBatch> {
+    let why = match wire::decode::<StoredBatch>(value) {
+        Ok(stored) if is_id(&stored.batch) => return Some(stored),
+        Ok(_) => "its batch is no id of one".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(
+        key,
+        "the key {key} is unreadable, and is written anew: {why}"
+    );
+    None
+}
+
+/// True for what may stand in a subject as one token; empty: there was none.
+fn is_id(batch: &str) -> bool {
+    batch.len() <= LONGEST
+        && batch
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+}
+
+/// Ours are shorter.
+const LONGEST: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_hand_wrote_names_no_batch() {
+        let read = |value: &str| read("ingest.1.0", value.as_bytes()).map(|stored| stored.batch);
+        let word = |batch: &str| format!(r#"{{"v":1,"batch":"{batch}","epoch":7}}"#);
+        assert_eq!(read(&word("0aF-_")).as_deref(), Some("0aF-_"));
+        assert_eq!(read(&word("")).as_deref(), Some(""));
+        for none in ["a b", "a.b", "*", ">", "é", &"x".repeat(65)] {
+            assert_eq!(read(&word(none)), None, "{none}");
+        }
+        for none in ["", "{}", "[]", "garbage"] {
+            assert_eq!(read(none), None, "{none}");
         }
     }
 }

@@ -136,7 +136,7 @@ impl Run {
             }
             (Mode::Running, Reading::Park) => {
                 let shard = self.shard.id;
-                tracing::warn!(%shard, "the buffer is full and NATS is away: shard {shard} parks");
+                tracing::warn!(%shard, "the buffer is full and NATS acknowledges nothing: shard {shard} parks");
                 self.close(Mode::Parking, now).await;
             }
             (Mode::Parked, _) if self.intake.budget().has_room() => self.mode = Mode::Running,

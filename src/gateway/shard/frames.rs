@@ -39,6 +39,8 @@ impl Run {
                 return self.closed(None, now);
             }
             Polled::Unleased => return Some(End::LeaseLost),
+            // The next look around sees to it.
+            Polled::Full => {}
         }
         None
     }

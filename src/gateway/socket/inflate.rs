@@ -9,11 +9,14 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
 /// The largest message that is kept, in bytes. One that inflates to more is read to its end, so that the
 /// stream goes on, and is dropped.
-pub(super) const LARGEST: usize = 64 << 20;
+pub(super) const LARGEST: usize = 32 << 20;
 /// So much of a larger one is kept, to tell which it was.
 const HEAD: usize = 1024;
-/// The largest window that a stream may ask for, as a power of two: 32 MiB.
-const WINDOW: u32 = 25;
+/// The largest window that a stream may ask for, as a power of two: 8 MiB, which every encoder should stay
+/// below. Each connection may fill one.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1.2>
+const WINDOW: u32 = 23;
 /// Inflated at a time.
 const CHUNK: usize = 32 << 10;
 

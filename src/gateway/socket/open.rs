@@ -138,7 +138,8 @@ async fn secure(tcp: TcpStream, tls: Tls, host: String) -> Result<MaybeTlsStream
 }
 
 async fn upgrade(stream: MaybeTlsStream<TcpStream>, uri: axum::http::Uri) -> Result<Stream> {
-    let limits = Limits::default().max_payload_len(Some(LARGEST));
+    // Compressed, what is larger would not be kept.
+    let limits = Limits::default().max_payload_len(Some(LARGEST / 2));
     let builder = ClientBuilder::from_uri(uri).limits(limits);
     let (stream, _) = builder
         .connect_on(stream)
