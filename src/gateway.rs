@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod assign;
+pub mod bids;
 pub mod broken;
 pub mod buffer;
 pub mod claims;

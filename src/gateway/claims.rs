@@ -84,6 +84,14 @@ impl Claims {
         self.0.iter().filter_map(stays).collect()
     }
 
+    /// Bids that have not been won or lost.
+    pub fn bids(&self) -> usize {
+        self.0
+            .values()
+            .filter(|claim| claim.held.is_none() && !claim.stop.is_cancelled())
+            .count()
+    }
+
     /// Groups on their way out.
     pub fn leaving(&self) -> u32 {
         u32::try_from(self.0.values().filter(|c| c.stop.is_cancelled()).count()).unwrap_or(u32::MAX)

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     LOOK_EVERY,
     assign::{self, View},
+    bids::Bids,
     broken::Broken,
     claims::{self, Claims},
     gauge as gauges,
@@ -86,6 +87,7 @@ impl Supervisor<'_> {
             broken: Broken::default(),
             drained: false,
             sees: false,
+            bids: Bids::default(),
         };
         let mut ended = Ok(());
         let mut moves = self.roster.moves();
@@ -221,6 +223,16 @@ impl Supervisor<'_> {
         let gateways = gateways(&processes);
         let me = self.board.process();
         let now = clock::now();
+        if let Some(waited) = work.bids.saw(work.claims.bids(), now) {
+            let (out, seconds) = (work.claims.bids(), waited.as_secs());
+            tracing::error!(
+                out,
+                "NATS is not taking leases: this process has bid for {out} groups that nobody holds, without an \
+                 answer for {seconds} s. Their shards receive nothing meanwhile. Look whether the server can write \
+                 (its /healthz, its disk) and whether the stream of the bucket of leases has a leader; see \
+                 docs/OPERATIONS.md, A full disk"
+            );
+        }
         let view = View {
             layout: work.layout,
             me: &me,
@@ -336,4 +348,5 @@ struct Work {
     drained: bool,
     /// What it heard of the leases is as they are.
     sees: bool,
+    bids: Bids,
 }

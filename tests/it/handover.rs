@@ -56,6 +56,11 @@ async fn a_gateway_that_bids_in_vain_ends_when_it_is_asked_to() {
         fleet.log(&name).contains(&left).then_some(())
     })
     .await;
+    eventually("it says so", LIMIT, async || {
+        let log = fleet.log(&name);
+        log.contains("NATS is not taking leases").then_some(())
+    })
+    .await;
     assert_eq!(fleet.stop_gateway(spare).await, Some(0));
     fleet.nats.node(0).resume();
 }

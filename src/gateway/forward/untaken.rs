@@ -51,8 +51,8 @@ impl Untaken {
             subject,
             more,
             "nobody has taken what shard {shard} publishes to {subject} for {seconds} s, though NATS is \
-             connected: is there a stream with this subject, and has it a leader? See `shardfleet check` and \
-             `nats stream report`. Events wait, then shards park; they are stored as soon as one takes them"
+             connected: is there a stream with this subject, has it a leader, can the server write (its /healthz, its \
+             disk)? See `shardfleet check` and `nats stream report`. Events wait, then shards park; they are stored as soon as one takes them"
         );
     }
 
