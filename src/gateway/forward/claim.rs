@@ -6,7 +6,7 @@ use crate::{
     broker::bucket::{Bucket, KvError},
     fleet::{Epoch, GroupId},
     subject,
-    wire::{self, VERSION, ingest::StoredBatch},
+    wire::{self, Malformed, VERSION, ingest::StoredBatch},
 };
 
 /// The key of one group.
@@ -24,7 +24,7 @@ impl BatchKey {
     /// What is no name of a batch, as a hand may have written, is passed over and written anew.
     ///
     /// # Errors
-    /// Where NATS does not answer.
+    /// Where NATS does not answer, or the key is another release's.
     pub async fn open(
         bucket: Bucket,
         generation: u64,
@@ -33,7 +33,10 @@ impl BatchKey {
     ) -> Result<(Self, String)> {
         let key = subject::ingest(generation, group);
         let entry = bucket.get(&key).await?;
-        let stored = entry.as_ref().and_then(|entry| read(&key, &entry.value));
+        let stored = match &entry {
+            Some(entry) => read(&key, &entry.value)?,
+            None => None,
+        };
         let (stored, before) =
             stored.map_or_else(Default::default, |stored| (stored.batch, stored.epoch));
         let revision = entry.map(|entry| entry.revision);
@@ -60,7 +63,7 @@ impl BatchKey {
         // was made anew.
         let found = self.bucket.get(&self.key).await?;
         if let Some(entry) = &found {
-            let stored = read(&self.key, &entry.value);
+            let stored = read(&self.key, &entry.value)?;
             if stored.is_some_and(|stored| stored.epoch > self.epoch.0) {
                 bail!("a later owner's batch is named in {}", self.key);
             }
@@ -93,17 +96,21 @@ impl BatchKey {
 
 /// The last owner's word; none where it names no batch, which is said: a batch that is left open then ends at
 /// the server, once nothing comes for it.
-fn read(key: &str, value: &[u8]) -> Option<StoredBatch> {
+///
+/// # Errors
+/// A version out of this release's reach.
+fn read(key: &str, value: &[u8]) -> Result<Option<StoredBatch>> {
     let why = match wire::decode::<StoredBatch>(value) {
-        Ok(stored) if is_id(&stored.batch) => return Some(stored),
+        Ok(stored) if is_id(&stored.batch) => return Ok(Some(stored)),
         Ok(_) => "its batch is no id of one".to_owned(),
+        Err(error @ Malformed::Version(_)) => bail!("cannot read the key {key}: {error}"),
         Err(error) => error.to_string(),
     };
     tracing::warn!(
         key,
         "the key {key} is unreadable, and is written anew: {why}"
     );
-    None
+    Ok(None)
 }
 
 /// True for what may stand in a subject as one token; empty: there was none.
@@ -123,7 +130,10 @@ mod tests {
 
     #[test]
     fn what_a_hand_wrote_names_no_batch() {
-        let read = |value: &str| read("ingest.1.0", value.as_bytes()).map(|stored| stored.batch);
+        let read = |value: &str| {
+            let read = read("ingest.1.0", value.as_bytes()).unwrap();
+            read.map(|stored| stored.batch)
+        };
         let word = |batch: &str| format!(r#"{{"v":1,"batch":"{batch}","epoch":7}}"#);
         assert_eq!(read(&word("0aF-_")).as_deref(), Some("0aF-_"));
         assert_eq!(read(&word("")).as_deref(), Some(""));
@@ -133,5 +143,7 @@ mod tests {
         for none in ["", "{}", "[]", "garbage"] {
             assert_eq!(read(none), None, "{none}");
         }
+        let later = br#"{"v":9,"batch":"a","epoch":7}"#;
+        assert!(super::read("ingest.1.0", later).is_err());
     }
 }
