@@ -2,6 +2,7 @@
 //! is named and the process stops. Nobody's stream is changed silently.
 
 mod differences;
+mod refused;
 mod standing;
 
 use std::time::Duration;
@@ -64,6 +65,9 @@ pub(super) async fn create(broker: &Broker, wanted: &StreamConfig) -> Result<()>
         Ok(_) => tracing::info!(stream = wanted.name, "created the stream {}", wanted.name),
         Err(error) if is_there(&error) => {}
         Err(error) => {
+            if let Some(refused) = refused::for_good(&error, wanted) {
+                return Err(anyhow!(Final(refused)));
+            }
             return Err(error).with_context(|| format!("cannot create the stream {}", wanted.name));
         }
     }

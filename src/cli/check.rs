@@ -6,6 +6,7 @@ mod discord;
 mod migration;
 mod nats;
 mod rights;
+mod room;
 mod sizes;
 
 use std::process::ExitCode;

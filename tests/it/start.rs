@@ -70,3 +70,76 @@ async fn where_nothing_may_be_made_a_start_without_it_ends_at_once() {
         }
     }
 }
+
+/// What no waiting mends: each role ends at once, and names the way out; `check` finds what it can before.
+#[tokio::test]
+async fn what_nats_refuses_for_good_ends_a_start_at_once() {
+    let account = |limits: &str| {
+        format!(
+            "accounts {{ A {{ jetstream: {limits}, users: [{{ user: a, password: b }}] }} }}\n\
+             no_auth_user: a"
+        )
+    };
+    for (jetstream, beside, settings, found, ways) in [
+        (
+            ", max_file_store: 64MB",
+            "",
+            &[][..],
+            false,
+            ["max_file_store", "stream.max_bytes"],
+        ),
+        (
+            "",
+            "",
+            &[("SHARDFLEET_STREAM__REPLICAS", "3")],
+            false,
+            ["10074", "stream.replicas = 1"],
+        ),
+        (
+            "",
+            &account("{ max_file: 1GB }"),
+            &[],
+            true,
+            ["max_file", "stream.max_bytes"],
+        ),
+        (
+            "",
+            &account("{ max_streams: 2 }"),
+            &[],
+            true,
+            ["max_streams", "delete one"],
+        ),
+    ] {
+        let nats = Nats::with(-1, jetstream, beside).await;
+        let run = |role: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let mut told = command(&folder);
+            told.env("NATS_URL", &nats.url)
+                .env("DISCORD_TOKEN", crate::support::process::TOKEN)
+                .env("SHARDFLEET_WEB__LISTEN", "127.0.0.1:0")
+                .env("SHARDFLEET_FLEET__SHARDS", "2")
+                .envs(settings.iter().copied())
+                .arg(role);
+            output(&mut told)
+        };
+        if found {
+            let (code, text) = run("check");
+            assert_eq!(code, 1, "{text}");
+            let line = text
+                .lines()
+                .find(|line| line.contains("account"))
+                .unwrap_or(&text);
+            assert!(line.contains("the account may"), "{text}");
+        }
+        let began = shardfleet::clock::now();
+        let (code, text) = run("up");
+        assert_eq!(code, 1, "{text}");
+        assert!(
+            (shardfleet::clock::now() - began).as_secs() < 50,
+            "it waited: {text}"
+        );
+        for part in ways {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+    }
+}

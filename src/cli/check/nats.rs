@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use async_nats::jetstream::account::Account;
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,7 @@ use super::{
     super::operator::LISTEN,
     Finding, Report,
     discord::Seen,
+    room::{self, Missing},
     sizes::{self, Taken},
 };
 use crate::{
@@ -36,12 +38,15 @@ pub(super) async fn look(config: &Config, seen: Seen, report: &mut Report) -> Re
     let Some(broker) = reach(config, report).await? else {
         return Ok(());
     };
-    if let Err(error) = broker.jetstream.query_account().await {
-        let hint = "enable JetStream for this account, and let this user publish to $JS.API.>";
-        let told = format!("no answer for this account: {error}");
-        return report.tell(&Finding::wrong("jetstream", told, hint));
-    }
-    stored(config, seen, &broker, report).await
+    let account = match broker.jetstream.query_account().await {
+        Ok(account) => account,
+        Err(error) => {
+            let hint = "enable JetStream for this account, and let this user publish to $JS.API.>";
+            let told = format!("no answer for this account: {error}");
+            return report.tell(&Finding::wrong("jetstream", told, hint));
+        }
+    };
+    stored(config, seen, &broker, &account, report).await
 }
 
 /// Connects; nothing where that fails, which it tells.
@@ -50,6 +55,9 @@ pub(super) async fn reach(config: &Config, report: &mut Report) -> Result<Option
     if config.nats.url.is_empty() {
         let told = format!("nats.url is empty: `up` starts its own server, other roles use {url}");
         report.tell(&Finding::fine("nats", told))?;
+        if let Ok(disk) = rustix::fs::statvfs(".") {
+            report.tell(&room::disk(config, disk.f_bavail * disk.f_frsize))?;
+        }
     }
     let names = Names::new(config.fleet.name.0.clone());
     let reached = async {
@@ -90,9 +98,19 @@ pub(super) async fn reach(config: &Config, report: &mut Report) -> Result<Option
     Ok(Some(broker))
 }
 
-async fn stored(config: &Config, seen: Seen, broker: &Broker, report: &mut Report) -> Result<()> {
+async fn stored(
+    config: &Config,
+    seen: Seen,
+    broker: &Broker,
+    account: &Account,
+    report: &mut Report,
+) -> Result<()> {
     let buckets = provision::bucket_standings(broker, &config.stream, &config.lease).await;
     let create = config.stream.create;
+    let mut missing = Missing {
+        buckets: missing(&buckets),
+        ..Missing::default()
+    };
     compare("buckets", buckets, create, report)?;
     // Where the bucket is missing, so is the topology.
     let shared = roster::shared(broker).await.unwrap_or_default();
@@ -126,7 +144,11 @@ async fn stored(config: &Config, seen: Seen, broker: &Broker, report: &mut Repor
         return report.tell(&Finding::odd("streams", told, hint));
     };
     let streams = provision::stream_standings(broker, &config.stream, &layout).await;
+    missing.streams = self::missing(&streams);
     compare("streams", streams, create, report)?;
+    for finding in room::account(config, account, missing) {
+        report.tell(&finding)?;
+    }
     for finding in sizes::stream(config, &layout, taken(config, broker).await) {
         report.tell(&finding)?;
     }
@@ -151,6 +173,12 @@ async fn taken(config: &Config, broker: &Broker) -> Taken {
         taken.span = taken.span.max(span.try_into().unwrap_or_default());
     }
     taken
+}
+
+fn missing(found: &Result<Vec<Standing>>) -> u64 {
+    let missing = |standing: &&Standing| matches!(standing, Standing::Missing { .. });
+    let standings = found.iter().flatten();
+    standings.filter(missing).count() as u64
 }
 
 fn compare(

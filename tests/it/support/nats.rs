@@ -28,12 +28,17 @@ pub(crate) struct Nats {
 impl Nats {
     /// Starts one on `port`; -1: any free one.
     pub(crate) async fn start(port: i32) -> Self {
+        Self::with(port, "", "").await
+    }
+
+    /// Starts one with more in its configuration: within `jetstream`, and beside it.
+    pub(crate) async fn with(port: i32, jetstream: &str, beside: &str) -> Self {
         let store = tempfile::tempdir().unwrap();
         let folder = store.path().display();
         let config = store.path().join("nats.conf");
         let text = format!(
             "listen: \"127.0.0.1:{port}\"\nports_file_dir: \"{folder}\"\nmax_payload: 8MB\n\
-             jetstream {{ store_dir: \"{folder}\" }}\n"
+             jetstream {{ store_dir: \"{folder}\"{jetstream} }}\n{beside}\n"
         );
         std::fs::write(&config, text).unwrap();
         let child = Command::new(BIN)
