@@ -28,6 +28,7 @@ use crate::{
     web::{
         Web,
         admin::{Admin, Live, Ready},
+        readiness,
         status::Page,
     },
 };
@@ -53,6 +54,15 @@ pub enum Roles {
     Coordinator,
     /// Both.
     Both,
+}
+
+impl From<Roles> for readiness::Roles {
+    fn from(roles: Roles) -> Self {
+        Self {
+            gateway: roles != Roles::Coordinator,
+            coordinator: roles != Roles::Gateway,
+        }
+    }
 }
 
 impl fmt::Display for Roles {
@@ -103,9 +113,10 @@ pub async fn run(plan: Plan) -> Result<()> {
     supervise::install();
     let shutdown = shutdown::on_signal().context("cannot listen for signals")?;
     let closed = CancellationToken::new();
+    let board = Board::new(&nats::process_name(&plan.config.process.name));
     let process = Process {
-        board: Board::new(&nats::process_name(&plan.config.process.name)),
-        ready: Ready::default(),
+        ready: Ready::new(plan.roles.into(), board.clone()),
+        board,
         live: Live::default(),
         page: Page::default(),
         shutdown,
@@ -255,7 +266,7 @@ impl Process {
         let (broker, bot) = reached?;
         let roster = Roster::gather(&broker, self.closed.clone()).await?;
         self.page.open(broker.clone(), roster, self.closed.clone());
-        self.ready.reached_nats();
+        self.ready.reached_nats(broker.answers.clone());
         let (board, closed) = (self.board.clone(), self.closed.clone());
         let keeping = nats::keep(broker.clone(), config.clone(), closed.clone());
         supervise::vital("buckets", &self.closed, keeping);

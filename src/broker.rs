@@ -3,6 +3,7 @@
 //! `publish()` returning is not delivery; only an ack is. What must not be lost goes through
 //! JetStream with an ack awaited, or through [`bucket::Bucket`] with a revision.
 
+pub mod answers;
 pub mod bucket;
 mod causes;
 mod denied;
@@ -28,7 +29,7 @@ use async_nats::{Client, ConnectErrorKind, connection::State, jetstream};
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::{leave::Suspicion, losses::Losses};
+use self::{answers::Answers, leave::Suspicion, losses::Losses};
 use crate::{clock, config, subject::Names, supervise};
 
 /// The oldest server that serves the expected sequence over a subject filter; older ones ignore it.
@@ -62,6 +63,8 @@ pub struct Parts {
     pub names: Names,
     /// What the fleet has lost in NATS, as far as somebody watches over this connection.
     pub losses: Losses,
+    /// When JetStream has answered last, likewise.
+    pub answers: Answers,
     connects: Receiver<u64>,
     suspicion: Suspicion,
     /// Ends what was started beside the connection.
@@ -111,6 +114,7 @@ impl Broker {
             jetstream,
             names,
             losses: Losses::default(),
+            answers: Answers::default(),
             connects: signs.connects,
             suspicion: Suspicion::default(),
             _used: used.drop_guard(),

@@ -1,5 +1,6 @@
 //! How the fleet is: each process says its status every second, anybody gathers everyone's.
 
+mod footing;
 pub mod looks;
 pub mod overview;
 
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::footing::Footing;
 use self::overview::{Overview, Shared};
 use crate::{
     broker::{Broker, bucket::Bucket},
@@ -40,6 +42,7 @@ const SILENT_AFTER_MS: u64 = 3_000;
 #[derive(Clone)]
 pub struct Board {
     status: Arc<Mutex<Status>>,
+    footing: Arc<Mutex<Footing>>,
     urgent: Arc<Notify>,
     drains: CancellationToken,
 }
@@ -57,6 +60,7 @@ impl Board {
         };
         Self {
             status: Arc::new(Mutex::new(status)),
+            footing: Arc::default(),
             urgent: Arc::default(),
             drains: CancellationToken::new(),
         }
@@ -67,9 +71,22 @@ impl Board {
         self.update(|status| status.process.clone())
     }
 
-    /// The gateway role says how it is.
-    pub fn gateway(&self, gateway: GatewayStatus) {
+    /// The gateway role says how it is, and that so many groups that nobody holds are its share.
+    pub fn gateway(&self, gateway: GatewayStatus, free: usize) {
+        let mut footing = self.lock_footing();
+        footing.saw(&gateway);
+        footing.free = free;
+        drop(footing);
         self.update(|status| status.gateway = Some(gateway));
+    }
+
+    /// How firmly the gateway role stands.
+    pub fn footing(&self) -> Footing {
+        *self.lock_footing()
+    }
+
+    fn lock_footing(&self) -> MutexGuard<'_, Footing> {
+        self.footing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The coordinator role says how it is.

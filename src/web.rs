@@ -5,6 +5,7 @@ mod chronicle;
 mod guard;
 pub mod host;
 mod html;
+pub mod readiness;
 pub mod serve;
 pub mod status;
 

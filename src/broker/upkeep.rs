@@ -146,7 +146,11 @@ impl Upkeep {
     }
 
     async fn find(&mut self, broker: &Broker) -> Found {
-        match broker.jetstream.get_stream(&self.wanted.name).await {
+        let found = broker.jetstream.get_stream(&self.wanted.name).await;
+        if found.as_ref().map_or_else(provision::missing, |_| true) {
+            broker.answers.heard();
+        }
+        match found {
             Ok(stream) => {
                 let info = stream.cached_info();
                 self.compare(&info.config, broker);

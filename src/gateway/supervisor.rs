@@ -88,6 +88,7 @@ impl Supervisor<'_> {
             drained: false,
             sees: false,
             bids: Bids::default(),
+            free: 0,
         };
         let mut ended = Ok(());
         let mut moves = self.roster.moves();
@@ -250,6 +251,7 @@ impl Supervisor<'_> {
             ordinal: self.ordinal(),
         };
         let mut plan = assign::plan(&view);
+        work.free = plan.wanted;
         // Who holds what is not known: nobody would be overtaken knowingly.
         if !work.sees {
             plan.wanted = 0;
@@ -308,13 +310,14 @@ impl Supervisor<'_> {
         gauge!(table::GROUPS_CAPACITY.name).set(f64::from(capacity));
         gauge!(table::BUFFER.name).set(budget.waiting() as f64);
         gauge!(table::BUFFER_LIMIT.name).set(budget.limit() as f64);
-        self.board.gateway(GatewayStatus {
+        let status = GatewayStatus {
             capacity,
             groups,
             shards,
             buffer_bytes: budget.waiting(),
             ordinal: self.config.gateway.assignment == Assignment::Ordinal,
-        });
+        };
+        self.board.gateway(status, work.free);
     }
 
     async fn hand_over(self, mut work: Work, mut reports: mpsc::UnboundedReceiver<Report>) {
@@ -349,4 +352,6 @@ struct Work {
     /// What it heard of the leases is as they are.
     sees: bool,
     bids: Bids,
+    /// Groups that it was to bid for at the last look.
+    free: usize,
 }

@@ -3,7 +3,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /live` | 200 while the process runs; depends on neither NATS nor Discord. 503 and why, once a task of it is gone that it cannot do without: it is about to end with 1 |
-//! | `GET /ready` | 200 once NATS was reached and until the process drains, else 503 and why. Never "all shards up": a cold start takes minutes |
+//! | `GET /ready` | 200 while the process can be counted on, else 503 and why, as [`super::readiness`] decides. Never "all shards up": a cold start takes minutes |
 //! | `GET /metrics` | Prometheus text |
 //! | `PUT /log` | sets the level, or directives as `RUST_LOG` takes them; from this machine only, and by its own name |
 
@@ -25,7 +25,8 @@ use axum::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_process::Collector;
 
-use crate::telemetry::log::Level;
+use super::readiness::{self, Facts, Roles};
+use crate::{broker::answers::Answers, roster::Board, telemetry::log::Level};
 
 /// More than any directives need.
 const LOG_BODY_LIMIT: usize = 4096;
@@ -60,20 +61,32 @@ impl Live {
     }
 }
 
-/// Whether the process should be counted on: latches, each dropped once.
-#[derive(Clone, Default)]
-pub struct Ready(Arc<Latches>);
+/// Whether the process should be counted on.
+#[derive(Clone)]
+pub struct Ready(Arc<Given>);
 
-#[derive(Default)]
-struct Latches {
-    reached_nats: AtomicBool,
+struct Given {
+    roles: Roles,
+    board: Board,
+    answers: OnceLock<Answers>,
     draining: AtomicBool,
 }
 
 impl Ready {
+    /// Of a process that has these roles and says there how it is.
+    pub fn new(roles: Roles, board: Board) -> Self {
+        Self(Arc::new(Given {
+            roles,
+            board,
+            answers: OnceLock::new(),
+            draining: AtomicBool::new(false),
+        }))
+    }
+
     /// NATS answered, and the buckets are there.
-    pub fn reached_nats(&self) {
-        self.0.reached_nats.store(true, Ordering::Relaxed);
+    pub fn reached_nats(&self, answers: Answers) {
+        answers.heard();
+        _ = self.0.answers.set(answers);
     }
 
     /// The process hands over what it holds.
@@ -82,14 +95,14 @@ impl Ready {
     }
 
     /// Why the process is not ready; none if it is.
-    fn wanting(&self) -> Option<&'static str> {
-        if self.0.draining.load(Ordering::Relaxed) {
-            Some("draining\n")
-        } else if self.0.reached_nats.load(Ordering::Relaxed) {
-            None
-        } else {
-            Some("waiting for NATS\n")
-        }
+    fn wanting(&self) -> Option<String> {
+        readiness::wanting(&Facts {
+            draining: self.0.draining.load(Ordering::Relaxed),
+            silent: self.0.answers.get().and_then(Answers::silent),
+            roles: self.0.roles,
+            status: self.0.board.status(),
+            footing: self.0.board.footing(),
+        })
     }
 }
 
@@ -125,10 +138,10 @@ async fn live(State(Admin(parts)): State<Admin>) -> (StatusCode, String) {
     parts.live.answer()
 }
 
-async fn ready(State(Admin(parts)): State<Admin>) -> (StatusCode, &'static str) {
+async fn ready(State(Admin(parts)): State<Admin>) -> (StatusCode, String) {
     match parts.ready.wanting() {
-        None => (StatusCode::OK, "ready\n"),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
@@ -162,6 +175,8 @@ async fn log(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -175,13 +190,20 @@ mod tests {
         assert_eq!(why, "its task roster panicked\n");
     }
 
-    #[test]
-    fn readiness_comes_once_and_goes_once() {
-        let ready = Ready::default();
-        assert_eq!(ready.wanting(), Some("waiting for NATS\n"));
-        ready.reached_nats();
+    #[tokio::test(start_paused = true)]
+    async fn readiness_goes_with_jetstream_and_comes_with_it() {
+        let (ready, answers) = (
+            Ready::new(Roles::default(), Board::new("one")),
+            Answers::default(),
+        );
+        assert!(ready.wanting().is_some());
+        ready.reached_nats(answers.clone());
+        assert_eq!(ready.wanting(), None);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(ready.wanting().is_some_and(|why| why.contains("60 s")));
+        answers.heard();
         assert_eq!(ready.wanting(), None);
         ready.draining();
-        assert_eq!(ready.wanting(), Some("draining\n"));
+        assert_eq!(ready.wanting().as_deref(), Some("draining"));
     }
 }

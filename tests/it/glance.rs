@@ -46,7 +46,7 @@ async fn fleet() -> Fleet {
         ("RUST_LOG", "debug"),
     ];
     let up = Process::start_in(folder(), &["up"], &variables);
-    let page = up.ready().await;
+    let page = up.reached().await;
     until("every shard is ready", async || {
         let (_, fleet) = get(&format!("{page}/api/fleet")).await;
         let fleet: serde_json::Value = serde_json::from_str(&fleet).ok()?;

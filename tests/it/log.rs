@@ -71,7 +71,7 @@ async fn the_level_is_obeyed_and_changes_while_running() {
     let folder = || tempfile::tempdir().unwrap();
     let quiet = ["up", "--set", "log.level=warn"];
     let loud = Process::start_in(folder(), &quiet, &[("RUST_LOG", "info")]);
-    let page = loud.ready().await;
+    let page = loud.reached().await;
     let levels = |written: &str, level: &str| {
         // The first lines are for people: where things are.
         let objects = written

@@ -25,7 +25,7 @@ impl Up {
     async fn start(folder: tempfile::TempDir) -> Self {
         let data = folder.path().join("shardfleet-data");
         let process = Process::start_in(folder, &["up"], &[("RUST_LOG", "trace")]);
-        process.ready().await;
+        process.reached().await;
         let line = process.logged("nats-server runs").await;
         let file = Path::new(line["login"].as_str().unwrap());
         assert!(file.starts_with(data.canonicalize().unwrap()));
@@ -170,7 +170,7 @@ async fn a_folder_of_somebody_elses_keeps_its_mode() {
     fs::write(data.join("thesis.txt"), "").unwrap();
     fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
     let up = Process::start_in(folder, &["up", "--data", "home"], &[]);
-    up.ready().await;
+    up.reached().await;
     up.logged("others on this machine may enter").await;
     assert_eq!(mode(&data), 0o755);
     assert_eq!(mode(&data.join("nats.url")), 0o600);

@@ -32,6 +32,7 @@ mod permissions;
 mod process;
 mod publisher;
 mod queue;
+mod readiness;
 mod refusal;
 mod replay;
 mod secrets;

@@ -137,7 +137,7 @@ impl Stand {
             Process::start_in(tempfile::tempdir().unwrap(), &[role], &variables)
         };
         let (coordinator, gateway) = (role("coordinator"), role("gateway"));
-        let page = gateway.ready().await;
+        let page = gateway.reached().await;
         until("every shard is ready", async || {
             let (_, fleet) = get(&format!("{page}/api/fleet")).await;
             let fleet: serde_json::Value = serde_json::from_str(&fleet).ok()?;

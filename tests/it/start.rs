@@ -46,7 +46,7 @@ async fn a_start_goes_on_when_nats_answers_at_last() {
     let process = Process::start_in(folder, &["coordinator"], &[("NATS_URL", &url)]);
     process.logged("the start waits for NATS").await;
     wire.heal();
-    process.ready().await;
+    process.reached().await;
 }
 
 /// An operator makes everything by hand: what is missing is an error at once, with the way out.

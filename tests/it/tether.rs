@@ -45,7 +45,7 @@ async fn the_server_of_up_ends_with_it() {
         let mut up = Process::start(&["up"]);
         let pid = up.logged("nats-server runs").await["pid"].as_u64().unwrap();
         let server = u32::try_from(pid).unwrap();
-        up.ready().await;
+        up.reached().await;
         assert!(runs(server));
         up.signal(signal);
         let status = up.ended().await;

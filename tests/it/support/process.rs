@@ -129,11 +129,13 @@ impl Process {
         format!("http://{}", line["address"].as_str().unwrap())
     }
 
-    /// Waits until it says that it is ready; returns the address of its page.
-    pub(crate) async fn ready(&self) -> String {
+    /// Waits until it has reached NATS; returns the address of its page.
+    pub(crate) async fn reached(&self) -> String {
         let page = self.page().await;
-        until("it is ready", async || {
-            http::is_well(&format!("{page}/ready")).await.then_some(())
+        until("it has reached NATS", async || {
+            http::is_well(&format!("{page}/api/fleet"))
+                .await
+                .then_some(())
         })
         .await;
         page
