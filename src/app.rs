@@ -111,6 +111,9 @@ const FAILURE_SHOWN: Duration = Duration::from_secs(1);
 pub async fn run(plan: Plan) -> Result<()> {
     let level = install_log(&plan.config.log)?;
     supervise::install();
+    for note in plan.config.notes() {
+        tracing::warn!("{}. Try: {}", note.text, note.hint);
+    }
     let shutdown = shutdown::on_signal().context("cannot listen for signals")?;
     let closed = CancellationToken::new();
     let board = Board::new(&nats::process_name(&plan.config.process.name));
@@ -160,7 +163,7 @@ pub fn install_plain_log(level: &str) -> Result<(), Faults> {
 }
 
 fn log_fault(reason: String) -> Faults {
-    let from_variable = std::env::var_os("RUST_LOG").is_some();
+    let from_variable = log::from_variable().is_some();
     let origin = if from_variable {
         "RUST_LOG"
     } else {
@@ -171,7 +174,7 @@ fn log_fault(reason: String) -> Faults {
         value: None,
         origin: origin.to_owned(),
         reason,
-        hint: "\"info\", or directives such as \"warn,shardfleet=debug\"".to_owned(),
+        hint: config::level::HINT.to_owned(),
     }])
 }
 

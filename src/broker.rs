@@ -10,7 +10,6 @@ mod denied;
 pub mod differs;
 mod leave;
 mod link;
-mod login;
 pub mod loss;
 pub mod losses;
 pub mod metrics;
@@ -42,8 +41,8 @@ pub fn way_in(refusal: &str) -> &'static str {
     if refusal.starts_with(TLS_FAILS) {
         "nats.tls_ca, nats.tls_cert and nats.tls_key"
     } else {
-        "nats.creds (NATS_CREDS), nats.user and nats.password, nats.nkey, a client certificate, or a login \
-         in nats.url"
+        "nats.creds (NATS_CREDS), nats.user and nats.password, nats.token, nats.nkey, a client certificate, or \
+         a login in nats.url"
     }
 }
 

@@ -2,11 +2,18 @@
 
 mod check;
 pub mod discord;
+pub mod events;
 pub mod fault;
+mod files;
 pub mod fleet;
 pub mod gateway;
+mod given;
+pub mod identity;
+pub mod level;
 pub mod load;
+pub mod login;
 pub mod nats;
+mod notes;
 mod section;
 pub mod sim;
 pub mod value;
@@ -14,12 +21,15 @@ pub mod variables;
 
 pub use self::{
     discord::Discord,
+    events::Events,
     fault::{Fault, Faults},
     fleet::{Fleet, Shards},
     gateway::{Assignment, Coordinator, Format, Gateway, Log, Process, Web},
+    identity::Identity,
     load::{Sources, load},
     nats::{Lease, Nats, Storage, Stream},
-    value::{Secret, Size, Span},
+    notes::Note,
+    value::{Secret, Size, Span, Switch},
 };
 
 /// The configuration of a process, whatever its role.

@@ -7,11 +7,11 @@ use async_nats::ConnectOptions;
 use rand::Rng;
 use tokio::sync::watch;
 
-use super::{
-    link::Link,
-    login::{self, Login},
+use super::link::Link;
+use crate::{
+    backoff::Backoff,
+    config::{Nats, login::Login},
 };
-use crate::{backoff::Backoff, config::Nats};
 
 /// A dead peer is noticed after two of these; the library's own default is a minute.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -56,9 +56,7 @@ pub(super) async fn options(nats: &Nats, label: &str) -> Result<(ConnectOptions,
             link.on_event(&event);
             std::future::ready(())
         });
-    if !nats.user.is_empty() {
-        options = options.user_and_password(nats.user.clone(), nats.password.expose().to_owned());
-    } else if let Some(login) = login::of(&nats.url) {
+    if let Some(login) = nats.login() {
         options = match login {
             Login::Password(user, word) => {
                 options.user_and_password(user, word.expose().to_owned())

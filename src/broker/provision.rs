@@ -87,7 +87,7 @@ fn is_there(error: &CreateStreamError) -> bool {
 }
 
 fn may_create(stream: &config::Stream, kind: &str, name: &str) -> Result<()> {
-    if stream.create {
+    if stream.create.0 {
         return Ok(());
     }
     Err(anyhow!(Final(format!(

@@ -69,7 +69,7 @@ pub async fn buckets(broker: Broker, stream: config::Stream, lease: config::Leas
         let first = clock::unix_ms();
         Upkeep::new(kind, bucket::stream_config(&wanted, first))
     });
-    keep(&broker, wanted.into(), stream.create).await;
+    keep(&broker, wanted.into(), stream.create.0).await;
 }
 
 /// Looks after the event streams of a layout, until it is dropped.
@@ -78,7 +78,7 @@ pub async fn streams(broker: Broker, stream: config::Stream, layout: Layout) {
     let wanted = wanted
         .into_iter()
         .map(|wanted| Upkeep::new(Kind::Stream, wanted));
-    keep(&broker, wanted.collect(), stream.create).await;
+    keep(&broker, wanted.collect(), stream.create.0).await;
 }
 
 async fn keep(broker: &Broker, mut kept: Vec<Upkeep>, create: bool) {

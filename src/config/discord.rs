@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, de};
 use twilight_model::gateway::Intents as Flags;
 
 use super::{
-    fleet::{Count, none_of, words},
+    events::{none_of, words},
+    fleet::Count,
     section::section,
     value::Secret,
 };
@@ -48,16 +49,26 @@ impl<'de> Deserialize<'de> for Intents {
             #[serde(deserialize_with = "words")]
             Names(Vec<String>),
         }
-        match Given::deserialize(deserializer)? {
-            Given::Bits(bits) => Flags::from_bits(bits)
-                .map(Self)
-                .ok_or_else(|| de::Error::custom(format!("{bits} has bits that no intent has"))),
-            Given::Names(names) => {
-                let unknown = |name: &&String| Flags::from_name(name).is_none();
-                none_of(&names, unknown, "an intent").map_err(de::Error::custom)?;
-                let flags = names.iter().filter_map(|name| Flags::from_name(name));
-                Ok(Self(flags.collect()))
-            }
+        let names = match Given::deserialize(deserializer)? {
+            Given::Bits(bits) => return of_bits(bits).map_err(de::Error::custom),
+            Given::Names(names) => names,
+        };
+        // A variable's number is a word, too.
+        if let [number] = names.as_slice()
+            && let Ok(bits) = number.parse()
+        {
+            return of_bits(bits).map_err(de::Error::custom);
         }
+        let names: Vec<_> = names.iter().map(|name| name.to_ascii_uppercase()).collect();
+        let unknown = |name: &&String| Flags::from_name(name).is_none();
+        none_of(&names, unknown, "an intent").map_err(de::Error::custom)?;
+        let flags = names.iter().filter_map(|name| Flags::from_name(name));
+        Ok(Self(flags.collect()))
     }
+}
+
+fn of_bits(bits: u64) -> Result<Intents, String> {
+    Flags::from_bits(bits)
+        .map(Intents)
+        .ok_or_else(|| format!("{bits} has bits that no intent has"))
 }

@@ -5,8 +5,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
+    events::Events,
     section::section,
-    value::{FleetName, text},
+    value::{FleetName, Switch, text},
 };
 use crate::fleet::{LARGEST_GROUP, MOST_SHARDS};
 
@@ -23,6 +24,8 @@ section! {
         allow: Events = Events::default(), plain "event names such as [\"MESSAGE_CREATE\"]";
         /// Events never forwarded. READY and RESUMED always are.
         deny: Events = Events::default(), plain "event names such as [\"TYPING_START\"]";
+        /// Whether events may be named that this release does not know.
+        unknown_events: Switch = Switch(false), plain "true or false";
     }
 }
 
@@ -39,7 +42,7 @@ impl FromStr for Shards {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.parse::<u32>()) {
+        match (text.trim(), text.trim().parse::<u32>()) {
             ("auto", _) => Ok(Self::Auto),
             (_, Ok(shards @ 1..=MOST_SHARDS)) => Ok(Self::Fixed(shards)),
             _ => Err(format!("{text:?} is not a number of shards")),
@@ -55,62 +58,11 @@ pub struct Count<const MIN: u32, const MAX: u32>(pub u32);
 impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Count<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = text(deserializer)?;
-        match text.parse() {
+        match text.trim().parse() {
             Ok(count) if (MIN..=MAX).contains(&count) => Ok(Self(count)),
             _ => Err(de::Error::custom(format!(
                 "{text} is not a number from {MIN} to {MAX}"
             ))),
         }
     }
-}
-
-/// Names of dispatch events; a list, or in a variable a comma list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Events(pub Vec<String>);
-
-impl<'de> Deserialize<'de> for Events {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let names = words(deserializer)?;
-        let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-        let bad = |name: &&String| name.is_empty() || !name.chars().all(allowed);
-        none_of(&names, bad, "the name of an event").map_err(de::Error::custom)?;
-        Ok(Self(names))
-    }
-}
-
-/// Names all those that are not what they should be.
-pub(super) fn none_of(
-    names: &[String],
-    bad: impl Fn(&&String) -> bool,
-    what: &str,
-) -> Result<(), String> {
-    let bad: Vec<_> = names
-        .iter()
-        .filter(bad)
-        .map(|name| format!("{name:?}"))
-        .collect();
-    match bad.as_slice() {
-        [] => Ok(()),
-        [one] => Err(format!("{one} is not {what}")),
-        several => Err(format!("none of {} is {what}", several.join(", "))),
-    }
-}
-
-/// A list of words, or one string with commas between them.
-pub(super) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "not a list of names")]
-    enum Words {
-        List(Vec<String>),
-        Line(String),
-    }
-    Ok(match Words::deserialize(deserializer)? {
-        Words::List(words) => words,
-        Words::Line(line) => line
-            .split(',')
-            .map(str::trim)
-            .filter(|w| !w.is_empty())
-            .map(str::to_owned)
-            .collect(),
-    })
 }

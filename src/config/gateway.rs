@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, str::FromStr};
 
 use super::{
-    fleet::{Count, Events},
+    events::Events,
+    fleet::Count,
     section::section,
     value::{Size, Span, from_text},
 };
@@ -83,7 +84,7 @@ impl FromStr for Assignment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
+        match text.trim() {
             "elastic" => Ok(Self::Elastic),
             "ordinal" => Ok(Self::Ordinal),
             _ => Err(format!("{text:?} is no assignment")),
@@ -106,7 +107,7 @@ impl FromStr for Format {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
+        match text.trim() {
             "auto" => Ok(Self::Auto),
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
@@ -123,10 +124,12 @@ impl FromStr for Listener {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
+        // An empty variable is no value: in one, the word says so.
+        if ["", "none"].contains(&text.trim()) {
             return Ok(Self(None));
         }
-        text.parse()
+        text.trim()
+            .parse()
             .map(|address| Self(Some(address)))
             .map_err(|_| format!("{text:?} is no address"))
     }

@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use figment::{
-    Figment, Metadata, Profile, Provider,
-    providers::{Env, Format as _, Toml},
+    Figment, Profile, Provider,
+    providers::{Format as _, Toml},
     value::{Dict, Map, Value},
 };
 
 use super::{
     Config,
     fault::{Fault, Faults},
+    files,
+    given::Given,
     section::{Reader, show},
-    value::Secret,
     variables,
 };
 
@@ -49,24 +50,23 @@ pub fn load(sources: &Sources) -> Result<Config, Faults> {
         }
         figment = figment.merge(toml);
     }
-    figment = figment
-        .merge(
-            Env::prefixed("SHARDFLEET_")
-                .filter(|key| key.as_str().contains("__"))
-                .split("__"),
-        )
-        .merge(known_variable("DISCORD_TOKEN", "discord.token"))
-        .merge(known_variable("NATS_URL", "nats.url"))
-        .merge(known_variable("NATS_CREDS", "nats.creds"));
-    for (key, value) in &sources.flags {
-        figment = figment.merge(Flag(key, value));
+    let (given, mut strange) = variables::given(std::env::vars_os());
+    for given in given {
+        figment = figment.merge(given);
     }
-    let misspelt = variables::misspelt(variables::of_this_process());
+    for (key, value) in &sources.flags {
+        figment = figment.merge(Given {
+            origin: "--set".to_owned(),
+            key: key.clone(),
+            value: value.clone(),
+        });
+    }
+    strange.extend(variables::misspelt(variables::of_this_process()));
     match read(&figment) {
-        Ok(config) if misspelt.is_empty() => Ok(config),
-        Ok(_) => Err(Faults(misspelt)),
+        Ok(config) if strange.is_empty() => Ok(config),
+        Ok(_) => Err(Faults(strange)),
         Err(Faults(mut faults)) => {
-            faults.extend(misspelt);
+            faults.extend(strange);
             Err(Faults(faults))
         }
     }
@@ -87,55 +87,26 @@ pub fn parse(text: &str) -> Result<Config, Faults> {
     read(&Figment::from(toml))
 }
 
-/// One `--set`, read as the environment is: what looks like a number is one.
-struct Flag<'a>(&'a str, &'a str);
-
-impl Provider for Flag<'_> {
-    fn metadata(&self) -> Metadata {
-        Metadata::named("--set")
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let Ok(value) = self.1.parse::<Value>();
-        let dict = figment::util::nest(self.0, value).into_dict();
-        Ok(Profile::Global.collect(dict.unwrap_or_default()))
-    }
-}
-
 /// Reads the configuration from layers already merged.
 pub(super) fn read(figment: &Figment) -> Result<Config, Faults> {
     let mut reader = Reader {
         figment,
         faults: Vec::new(),
+        from_files: Vec::new(),
     };
     let mut config = Config::read(&mut reader);
     unknown_keys(&mut reader);
-    let Config { discord, nats, .. } = &mut config;
-    let token = (
-        "discord.token_file",
-        &discord.token_file,
-        "put the bot's token into it",
-    );
-    from_file(&mut discord.token, token, &mut reader);
-    let password = (
-        "nats.password_file",
-        &nats.password_file,
-        "put the password into it",
-    );
-    from_file(&mut nats.password, password, &mut reader);
+    files::read(&mut config, &mut reader);
+    // White space around them is nobody's: what pastes a token or a seed often brings some.
+    for word in [&mut config.discord.token, &mut config.nats.nkey] {
+        *word = word.expose().trim().to_owned().into();
+    }
     super::check::check(&config, &mut reader);
     if reader.faults.is_empty() {
         Ok(config)
     } else {
         Err(Faults(reader.faults))
     }
-}
-
-fn known_variable(variable: &'static str, key: &'static str) -> Env {
-    Env::raw()
-        .only(&[variable])
-        .map(move |_| key.into())
-        .split(".")
 }
 
 fn whole_file(file: &Path, reason: String) -> Fault {
@@ -172,26 +143,6 @@ fn unknown_keys(reader: &mut Reader<'_>) {
             let path = format!("{section}.{key}");
             let hint = format!("one of {}", keys.join(", "));
             reader.fault(&path, None, "there is no such key".to_owned(), &hint);
-        }
-    }
-}
-
-/// A secret that stands in a file of its own: the key that names it, the file, what belongs into it.
-fn from_file(
-    secret: &mut Secret,
-    (key, file, hint): (&str, &String, &str),
-    reader: &mut Reader<'_>,
-) {
-    if file.is_empty() || !secret.is_empty() {
-        return;
-    }
-    let named = Some(format!("{file:?}"));
-    match std::fs::read_to_string(file) {
-        Ok(text) if !text.trim().is_empty() => *secret = Secret::from(text.trim().to_owned()),
-        Ok(_) => reader.fault(key, named, "the file is empty".to_owned(), hint),
-        Err(error) => {
-            let reason = format!("cannot be read: {error}");
-            reader.fault(key, named, reason, "a file that this user may read");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     fleet::Count,
     section::section,
-    value::{Secret, Size, Span, from_text},
+    value::{Secret, Size, Span, Switch, from_text},
 };
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ section! {
     /// The connection.
     pub struct Nats in "nats" {
         /// One or a comma list. Empty: `up` starts its own server, other roles use 127.0.0.1:4222.
-        url: String = String::new(), plain "nats://host:4222, or several with commas between";
+        url: String = String::new(), secret "nats://host:4222, or several with commas between";
         /// A credentials file.
         creds: String = String::new(), plain "the path of a .creds file";
         /// An nkey seed.
@@ -22,6 +22,10 @@ section! {
         password: Secret = Secret::default(), secret "a string";
         /// A file with the password; read at the start.
         password_file: String = String::new(), plain "the path of a file";
+        /// The token of a server that takes one.
+        token: Secret = Secret::default(), secret "a string";
+        /// A file with the token; read at the start.
+        token_file: String = String::new(), plain "the path of a file";
         /// The authority to trust beside the system's.
         tls_ca: String = String::new(), plain "the path of a PEM file";
         /// A client certificate.
@@ -47,7 +51,7 @@ section! {
         /// Streams; a group belongs to one.
         partitions: Count<1, 64> = Count(1), plain "a number from 1 to 64";
         /// Whether streams and buckets that are missing are made, at the start and later.
-        create: bool = true, plain "true or false";
+        create: Switch = Switch(true), plain "true or false";
     }
 }
 
@@ -72,7 +76,7 @@ impl FromStr for Storage {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
+        match text.trim() {
             "file" => Ok(Self::File),
             "memory" => Ok(Self::Memory),
             _ => Err(format!("{text:?} is no storage")),

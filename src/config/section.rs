@@ -14,8 +14,20 @@ macro_rules! section {
         }
     ) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, PartialEq)]
         pub struct $name { $( $(#[$field_meta])* pub $field: $type, )* }
+
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                let mut shown = f.debug_struct(stringify!($name));
+                $(
+                    let secret = $crate::config::section::is_secret(stringify!($kind));
+                    let value: &dyn ::std::fmt::Debug = if secret { &"<secret>" } else { &self.$field };
+                    shown.field(stringify!($field), value);
+                )*
+                shown.finish()
+            }
+        }
 
         impl Default for $name {
             fn default() -> Self {
@@ -53,6 +65,8 @@ pub(crate) fn is_secret(kind: &str) -> bool {
 pub(crate) struct Reader<'a> {
     pub(crate) figment: &'a Figment,
     pub(crate) faults: Vec<Fault>,
+    /// Secrets that were read from files: the secret's key, the file's key, the file.
+    pub(crate) from_files: Vec<(&'static str, &'static str, String)>,
 }
 
 impl Reader<'_> {
@@ -82,6 +96,16 @@ impl Reader<'_> {
         }
     }
 
+    /// Records a fault of a secret, which is never shown: at its key, or at the file that it was read from.
+    pub(crate) fn secret_fault(&mut self, key: &str, reason: &str, hint: &str) {
+        let file = self.from_files.iter().find(|(secret, ..)| *secret == key);
+        let (key, shown) = match file {
+            Some((_, file_key, file)) => (*file_key, Some(format!("{file:?}"))),
+            None => (key, None),
+        };
+        self.fault(key, shown, reason.to_owned(), hint);
+    }
+
     /// Records a fault that stands between keys, at the key that can mend it.
     pub(crate) fn fault(&mut self, path: &str, value: Option<String>, reason: String, hint: &str) {
         let origin = self.origin(path);
@@ -102,23 +126,8 @@ impl Reader<'_> {
         };
         match &metadata.source {
             Some(figment::Source::File(file)) => file.display().to_string(),
-            _ if metadata.name.contains("environment") => variable(path),
             _ => metadata.name.to_string(),
         }
-    }
-}
-
-fn variable(path: &str) -> String {
-    let own = format!("SHARDFLEET_{}", path.to_uppercase().replace('.', "__"));
-    let known = match path {
-        "discord.token" => Some("DISCORD_TOKEN"),
-        "nats.url" => Some("NATS_URL"),
-        "nats.creds" => Some("NATS_CREDS"),
-        _ => None,
-    };
-    match known {
-        Some(known) => format!("{known} or {own}"),
-        None => own,
     }
 }
 

@@ -21,6 +21,22 @@ impl Span {
     }
 }
 
+/// In the largest unit that leaves a whole number, as it is read.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        let units = [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1_000, "s"),
+        ];
+        let fits = |(factor, _): &(u128, &str)| millis >= *factor && millis.is_multiple_of(*factor);
+        let (factor, unit) = units.into_iter().find(fits).unwrap_or((1, "ms"));
+        write!(f, "{}{unit}", millis / factor)
+    }
+}
+
 impl FromStr for Span {
     type Err = String;
 
@@ -90,6 +106,9 @@ fn split_unit(text: &str) -> (&str, &str) {
     (&text[..end], text[end..].trim_start())
 }
 
+/// Letters that a name of a fleet or a process has at most.
+pub const LONGEST_NAME: usize = 100;
+
 /// A word for subjects, streams and buckets: `[a-z0-9_-]+`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetName(pub String);
@@ -98,14 +117,35 @@ impl FromStr for FleetName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
         if text.is_empty() || !text.chars().all(allowed) {
             return Err(format!("{text:?} is not a name"));
+        }
+        // Stream, buckets and folders of the server are called after it.
+        if text.len() > LONGEST_NAME {
+            return Err(format!("it is longer than {LONGEST_NAME} letters"));
         }
         if text == "fleet" {
             return Err("\"fleet\" is where control subjects live".to_owned());
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch(pub bool);
+
+impl FromStr for Switch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "true" => Ok(Self(true)),
+            "false" => Ok(Self(false)),
+            _ => Err(format!("{text:?} is neither true nor false")),
+        }
     }
 }
 
@@ -142,11 +182,10 @@ impl From<String> for Secret {
     }
 }
 
-impl FromStr for Secret {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(text.trim().to_owned().into())
+/// Its bytes as they are: a password may begin with a space, and look like a number.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
     }
 }
 
@@ -162,7 +201,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reads a value from a string, or from a bare number where the environment made it one.
+/// Reads a value from a string, or from a bare number or `true` of the file.
 macro_rules! from_text {
     ($($type:ty),*) => {$(
         impl<'de> ::serde::Deserialize<'de> for $type {
@@ -173,23 +212,24 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(Span, Size, FleetName, Secret);
+from_text!(Span, Size, FleetName, Switch);
 pub(crate) use from_text;
 
-/// A string, also where a variable of the environment looked like a number.
+/// A string, or what the file writes without quotes. A number with a point is nobody's value: it would
+/// come back written in another way.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "not a string")]
+    #[serde(untagged, expecting = "neither a string nor a whole number")]
     enum Text {
         String(String),
         Unsigned(u64),
-        Float(f64),
+        Signed(i64),
         Bool(bool),
     }
     Ok(match Text::deserialize(deserializer)? {
         Text::String(text) => text,
         Text::Unsigned(number) => number.to_string(),
-        Text::Float(number) => number.to_string(),
+        Text::Signed(number) => number.to_string(),
         Text::Bool(word) => word.to_string(),
     })
 }
@@ -202,6 +242,9 @@ mod tests {
     fn durations_and_sizes_carry_their_unit() {
         assert_eq!("250ms".parse(), Ok(Span::millis(250)));
         assert_eq!("6h".parse(), Ok(Span::secs(21_600)));
+        for text in ["250ms", "0ms", "6s", "90s", "5m", "6h", "365d"] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), text);
+        }
         assert_eq!("8GiB".parse(), Ok(Size(8 << 30)));
         assert_eq!("512".parse(), Ok(Size(512)));
         for bad in ["", "15", "x", "1.5s", "-1s", "99999999999999999d"] {

@@ -1,9 +1,61 @@
-//! Variables of the environment that look like ours and are not read.
+//! Variables of the environment: those that give keys their values, and those that look so and do not.
 
-use super::{Config, fault::Fault};
+use std::ffi::OsString;
+
+use super::{Config, fault::Fault, given::Given};
 
 /// What ours begin with.
 const PREFIX: &str = "SHARDFLEET_";
+
+/// Names that others gave; they win over ours.
+const KNOWN: [(&str, &str); 3] = [
+    ("DISCORD_TOKEN", "discord.token"),
+    ("NATS_URL", "nats.url"),
+    ("NATS_CREDS", "nats.creds"),
+];
+
+/// What the environment gives, the strongest last. An empty variable gives nothing: that is how a compose
+/// file hands on one that is not set.
+pub(super) fn given(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> (Vec<Given>, Vec<Fault>) {
+    let (mut given, mut faults) = (Vec::new(), Vec::new());
+    for (variable, value) in variables {
+        let Ok(variable) = variable.into_string() else {
+            continue;
+        };
+        let Some(key) = key_of(&variable).filter(|_| !value.is_empty()) else {
+            continue;
+        };
+        match value.into_string() {
+            Ok(value) => given.push(Given {
+                origin: variable,
+                key,
+                value,
+            }),
+            Err(_) => faults.push(Fault {
+                key,
+                value: None,
+                origin: variable,
+                reason: "it is no text (UTF-8)".to_owned(),
+                hint: "text, or a file".to_owned(),
+            }),
+        }
+    }
+    let rank = |given: &Given| KNOWN.iter().position(|(known, _)| *known == given.origin);
+    given.sort_by(|a, b| (rank(a), &a.origin).cmp(&(rank(b), &b.origin)));
+    (given, faults)
+}
+
+fn key_of(variable: &str) -> Option<String> {
+    if let Some((_, key)) = KNOWN.iter().find(|(known, _)| *known == variable) {
+        return Some((*key).to_owned());
+    }
+    let variable = variable.to_ascii_uppercase();
+    let rest = variable.strip_prefix(PREFIX)?;
+    rest.contains("__")
+        .then(|| rest.to_lowercase().replace("__", "."))
+}
 
 /// A fault for each that names a key, but for its underscores: two stand between section and key.
 pub(super) fn misspelt(variables: impl Iterator<Item = String>) -> Vec<Fault> {
@@ -74,6 +126,33 @@ mod tests {
         ]
         .into_iter()
         .map(str::to_owned)
+    }
+
+    #[test]
+    fn a_value_is_its_bytes_and_an_empty_one_is_none() {
+        let variables = [
+            ("NATS_URL", "nats://known"),
+            ("SHARDFLEET_NATS__URL", "nats://own"),
+            ("SHARDFLEET_NATS__PASSWORD", " 0123 "),
+            ("SHARDFLEET_DISCORD__INTENTS", ""),
+            ("DISCORD_TOKEN", ""),
+            ("OTHER__KEY", "x"),
+        ];
+        let os = |text: &str| OsString::from(text);
+        let (given, faults) = super::given(variables.map(|(k, v)| (os(k), os(v))).into_iter());
+        let given: Vec<_> = given
+            .iter()
+            .map(|given| (given.key.as_str(), given.value.as_str()))
+            .collect();
+        assert_eq!(
+            given,
+            [
+                ("nats.password", " 0123 "),
+                ("nats.url", "nats://own"),
+                ("nats.url", "nats://known"),
+            ]
+        );
+        assert!(faults.is_empty());
     }
 
     #[test]

@@ -1,21 +1,14 @@
 //! Pure: the payloads beside dispatches: what Discord says in them, and what a shard sends.
 
-use std::{env::consts::OS, time::Duration};
+use std::time::Duration;
 
-use twilight_model::gateway::{
-    Capabilities, Intents, ShardId,
-    payload::outgoing::{
-        Heartbeat, Identify, Resume,
-        identify::{IdentifyInfo, IdentifyProperties},
-        update_presence::UpdatePresencePayload,
-    },
-};
+use twilight_model::gateway::payload::outgoing::{Heartbeat, Resume};
 
 use super::{
     peek::{fields, text},
     track::Session,
 };
-use crate::config::Secret;
+use crate::config::Identity;
 
 /// The interval that a HELLO names; none where it names no number of milliseconds.
 ///
@@ -28,41 +21,13 @@ pub fn heartbeat_interval(payload: &[u8]) -> Option<Duration> {
     Duration::try_from_secs_f64(ms / 1000.0).ok()
 }
 
-/// As whom a shard identifies.
-pub struct Identity {
-    /// The bot's token.
-    pub token: Secret,
-    /// Which events Discord sends.
-    pub intents: Intents,
-    /// Members above which a guild's offline ones are left out.
-    pub large_threshold: u64,
-    /// The first presence.
-    pub presence: Option<UpdatePresencePayload>,
-}
-
-impl Identity {
-    /// <https://discord.com/developers/docs/events/gateway-events#identify>
-    pub fn identify(&self, shard: ShardId) -> String {
-        json(&Identify::new(IdentifyInfo {
-            capabilities: Capabilities::empty(),
-            compress: false,
-            intents: self.intents,
-            large_threshold: self.large_threshold,
-            presence: self.presence.clone(),
-            properties: IdentifyProperties::new("shardfleet", "shardfleet", OS),
-            shard: Some(shard),
-            token: self.token.expose().to_owned(),
-        }))
-    }
-
-    /// <https://discord.com/developers/docs/events/gateway-events#resume>
-    pub fn resume(&self, session: &Session) -> String {
-        json(&Resume::new(
-            session.seq,
-            session.id.as_str(),
-            self.token.expose(),
-        ))
-    }
+/// <https://discord.com/developers/docs/events/gateway-events#resume>
+pub fn resume(identity: &Identity, session: &Session) -> String {
+    json(&Resume::new(
+        session.seq,
+        session.id.as_str(),
+        identity.token.expose(),
+    ))
 }
 
 /// <https://discord.com/developers/docs/events/gateway-events#heartbeat>
@@ -77,7 +42,10 @@ fn json(payload: &impl serde::Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use twilight_model::gateway::{Intents, ShardId};
+
     use super::*;
+    use crate::config::Secret;
 
     #[test]
     fn hello_names_an_interval_or_none() {
@@ -128,9 +96,10 @@ mod tests {
             resume_url: String::new(),
             seq: 7,
         };
-        let resume: serde_json::Value = serde_json::from_str(&identity.resume(&session)).unwrap();
+        let resumed: serde_json::Value =
+            serde_json::from_str(&resume(&identity, &session)).unwrap();
         assert_eq!(
-            resume,
+            resumed,
             serde_json::json!({"op": 6, "d": {"token": "a.b.c", "session_id": "s\"", "seq": 7}})
         );
         assert_eq!(heartbeat(None), r#"{"d":null,"op":1}"#);

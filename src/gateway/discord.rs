@@ -7,12 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ask,
-    control::Identity,
     openings::Openings,
     socket::{Tls, native_tls},
     url::Address,
 };
-use crate::{clock::Instant, config::Config, telemetry::seldom::Seldom};
+use crate::{
+    clock::Instant,
+    config::{Config, Identity},
+    telemetry::seldom::Seldom,
+};
 
 /// Shared by the shards of a process.
 pub struct Discord {
@@ -36,15 +39,8 @@ impl Discord {
     /// A presence that is none.
     pub fn new(config: &Config, shutdown: CancellationToken) -> Result<Self> {
         let discord = &config.discord;
-        let presence = (!discord.presence.is_empty())
-            .then(|| serde_json::from_str(&discord.presence).context("discord.presence"));
         Ok(Self {
-            identity: Identity {
-                token: discord.token.clone(),
-                intents: discord.intents.0,
-                large_threshold: u64::from(discord.large_threshold.0),
-                presence: presence.transpose()?,
-            },
+            identity: Identity::of(discord).context("discord.presence")?,
             address: Address::follow(discord, shutdown),
             tls: native_tls(),
             lines: Seldom::up_to(MOST_LINES),

@@ -5,14 +5,13 @@ use std::{fmt::Debug, io::IsTerminal};
 use tracing::field::Field;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::LevelFilter,
     fmt::format::{Writer, debug_fn},
     layer::SubscriberExt,
     reload,
     util::SubscriberInitExt,
 };
 
-use crate::config::{Format, Log};
+use crate::config::{Format, Log, level};
 
 /// What async-nats says below this repeats our own lines, and holds the URL with its password.
 /// Directives that name it win.
@@ -38,8 +37,10 @@ impl Level {
 /// # Errors
 /// Says what is wrong with the level's directives.
 pub fn install(config: &Log) -> Result<Level, String> {
-    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| config.level.clone());
+    let given = from_variable();
+    let wanted = given.clone().unwrap_or_else(|| config.level.clone());
     let filter = filter(&wanted).map_err(|e| format!("{wanted:?}: {e}"))?;
+    let strangers = level::strangers(&wanted);
     let (filter, handle) = reload::Layer::new(filter);
     let text = match config.format {
         Format::Text => true,
@@ -61,6 +62,11 @@ pub fn install(config: &Log) -> Result<Level, String> {
         .with(filter)
         .with(lines)
         .try_init();
+    if given.is_some() {
+        for target in strangers {
+            tracing::warn!("RUST_LOG: nothing in this program logs as {target}");
+        }
+    }
     Ok(Level(handle))
 }
 
@@ -70,7 +76,7 @@ pub fn install(config: &Log) -> Result<Level, String> {
 /// # Errors
 /// Says what is wrong with the directives of `RUST_LOG`.
 pub fn install_plain(level: &str) -> Result<(), String> {
-    let given = std::env::var("RUST_LOG").ok();
+    let given = from_variable();
     let wanted = given
         .clone()
         .unwrap_or_else(|| format!("async_nats=off,{level}"));
@@ -96,15 +102,11 @@ pub fn install_plain(level: &str) -> Result<(), String> {
 }
 
 fn filter(directives: &str) -> Result<EnvFilter, String> {
-    // `inf` would name a target that does not exist, and silence everything else.
-    for directive in directives.split(',').map(str::trim) {
-        let bare = !directive.is_empty() && !directive.contains(['=', '[']);
-        if bare && directive.parse::<LevelFilter>().is_err() {
-            return Err(format!(
-                "{directive} is no level: off, error, warn, info, debug or trace; of one target it is \
-                 {directive}=debug"
-            ));
-        }
-    }
+    level::unheard(directives)?;
     EnvFilter::try_new(format!("{QUIET},{directives}")).map_err(|e| e.to_string())
+}
+
+/// `RUST_LOG`; an empty one is none.
+pub fn from_variable() -> Option<String> {
+    std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty())
 }

@@ -106,7 +106,7 @@ async fn stored(
     report: &mut Report,
 ) -> Result<()> {
     let buckets = provision::bucket_standings(broker, &config.stream, &config.lease).await;
-    let create = config.stream.create;
+    let create = config.stream.create.0;
     let mut missing = Missing {
         buckets: missing(&buckets),
         ..Missing::default()

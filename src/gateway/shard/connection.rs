@@ -7,6 +7,7 @@ use crate::{
     clock::{self, Instant},
     gateway::{
         buffer::Reading,
+        control,
         lifecycle::{Action, Event, Reason, SessionFate, State, Target},
         metrics as table,
         socket::{Sent, Socket},
@@ -42,7 +43,7 @@ impl Run {
             Action::AskPermit => self.shard.asking.begin(),
             Action::Resume => {
                 if let Some(session) = self.intake.session() {
-                    let resume = self.shard.discord.identity.resume(&session);
+                    let resume = control::resume(&self.shard.discord.identity, &session);
                     self.send(resume).await;
                 }
             }
