@@ -4,12 +4,13 @@ use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::{
+    note,
     operator::{ATTEMPTS, reach, state},
     say,
 };
 use crate::{
     broker::bucket::KvError,
-    config::Config,
+    config::{Config, events},
     subject::TOPOLOGY,
     wire::{self, topology::Topology},
 };
@@ -23,6 +24,9 @@ pub(super) struct SetOptions {
     /// Events with commas between them, or "" for none; a number of shards; a bot's user id
     #[arg(value_name = "VALUE")]
     value: String,
+    /// Takes events that this release does not know, such as one that Discord has made since
+    #[arg(long)]
+    force: bool,
 }
 
 /// Keys of the topology.
@@ -38,6 +42,12 @@ enum Key {
     Application,
 }
 
+impl Key {
+    fn names_events(self) -> bool {
+        matches!(self, Self::Allow | Self::Deny)
+    }
+}
+
 pub(super) const EXAMPLES: &str = "\
 Examples:
   shardfleet set deny TYPING_START,PRESENCE_UPDATE
@@ -46,6 +56,9 @@ Examples:
 Every gateway follows within a second; no process is started anew.";
 
 pub(super) async fn run(config: &Config, options: &SetOptions) -> Result<()> {
+    if options.key.names_events() {
+        known(options)?;
+    }
     let broker = reach(config, "shardfleet set").await?;
     let state = state(&broker).await?;
     for _ in 0..ATTEMPTS {
@@ -87,8 +100,8 @@ fn told(topology: &Topology) -> String {
 fn changed(topology: &Topology, key: Key, value: &str) -> Result<Topology> {
     let mut topology = topology.clone();
     match key {
-        Key::Allow => topology.allow = events(value)?,
-        Key::Deny => topology.deny = events(value)?,
+        Key::Allow => topology.allow = names(value)?,
+        Key::Deny => topology.deny = names(value)?,
         Key::Application => topology.application = application(value)?,
         Key::Shards => {
             let runs = topology.layout.shards;
@@ -112,16 +125,35 @@ fn application(value: &str) -> Result<Option<String>> {
     Ok((!value.is_empty()).then(|| value.to_owned()))
 }
 
-fn events(value: &str) -> Result<Vec<String>> {
+/// A letter too few in `allow`, and from then on nothing is stored: such a name is taken by `--force` alone.
+fn known(options: &SetOptions) -> Result<()> {
+    let names = names(&options.value)?;
+    if options.key == Key::Deny
+        && let Some(reason) = events::undeniable(&names)
+    {
+        bail!("{reason}. Leave it out of the list");
+    }
+    let unknown = events::unknown(&names);
+    ensure!(
+        unknown.is_empty() || options.force,
+        "{}. --force takes it all the same, for an event that is newer than this release",
+        unknown.join("; ")
+    );
+    for unknown in unknown {
+        note(&format!("{unknown}: taken all the same"));
+    }
+    Ok(())
+}
+
+fn names(value: &str) -> Result<Vec<String>> {
     let names = value
         .split(',')
         .map(str::trim)
         .filter(|name| !name.is_empty());
-    let letter = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let mut events = Vec::new();
     for name in names {
         ensure!(
-            name.chars().all(letter),
+            events::could_be(name),
             "{name:?} is not the name of an event, such as MESSAGE_CREATE"
         );
         if !events.iter().any(|known| known == name) {
@@ -159,5 +191,27 @@ mod tests {
         assert!(changed(&topology, Key::Application, "a bot").is_err());
         assert_eq!(changed(&topology, Key::Shards, "4").unwrap(), topology);
         assert!(changed(&topology, Key::Shards, "8").is_err());
+    }
+
+    #[test]
+    fn an_event_that_discord_does_not_have_is_taken_by_force_alone() {
+        let options = |key, value: &str, force| SetOptions {
+            key,
+            value: value.to_owned(),
+            force,
+        };
+        let told = |key, value| known(&options(key, value, false)).unwrap_err().to_string();
+        let typo = told(Key::Allow, "MESSAGE_CRATE,GUILD_CREATE");
+        assert!(
+            typo.contains("no event MESSAGE_CRATE; MESSAGE_CREATE is near"),
+            "{typo}"
+        );
+        assert!(typo.contains("--force"), "{typo}");
+        assert!(known(&options(Key::Allow, "MESSAGE_CRATE", true)).is_ok());
+        assert!(known(&options(Key::Allow, "READY,MESSAGE_CREATE", false)).is_ok());
+        let refused = known(&options(Key::Deny, "READY", true))
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("always forwarded"), "{refused}");
     }
 }

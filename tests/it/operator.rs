@@ -71,6 +71,24 @@ async fn set_changes_what_is_forwarded() {
     let (code, text) = run(&fleet, &["set", "shards", "8"]);
     assert!(code == 1 && text.contains("fleet.name"), "{text}");
     assert_eq!(run(&fleet, &["set", "deny", "typing"]).0, 1);
+    let (code, text) = run(&fleet, &["set", "allow", "MESSAGE_CRATE"]);
+    assert!(
+        code == 1 && text.contains("MESSAGE_CREATE is near"),
+        "{text}"
+    );
+    let (code, text) = run(&fleet, &["set", "deny", "READY"]);
+    assert!(code == 1 && text.contains("always forwarded"), "{text}");
+    let forced = [
+        "set",
+        "--force",
+        "deny",
+        "TYPING_START,MESSAGE_CREATE,SKY_FALL",
+    ];
+    let (code, text) = run(&fleet, &forced);
+    assert!(
+        code == 0 && text.contains("note: Discord has no event SKY_FALL"),
+        "{text}"
+    );
     assert_eq!(run(&fleet, &["set", "color", "red"]).0, 64);
     // None of what is stored from now on is denied: the gateways have heard within moments.
     eventually("the denied events stop", LIMIT, async || {
