@@ -23,6 +23,7 @@ pub mod lane;
 pub mod lifecycle;
 pub mod metrics;
 pub mod openings;
+pub mod ordinal;
 pub mod peek;
 pub mod reach;
 pub mod ready;
@@ -120,6 +121,7 @@ pub async fn run(
     let asked = CancellationToken::new();
     drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;
     let supervisor = Supervisor {
+        ordinal: ordinal::of(&config)?,
         config,
         bot,
         board,

@@ -18,6 +18,7 @@ use super::say;
 use crate::{
     app,
     config::{Config, variables},
+    gateway,
 };
 
 /// Options of `check`.
@@ -55,6 +56,18 @@ pub(super) async fn run(config: &Config, options: &Options) -> Result<ExitCode> 
     let mut report = Report { wrong: 0 };
     let valid = format!("valid; the fleet is called {:?}", config.fleet.name.0);
     report.tell(&Finding::fine("configuration", valid))?;
+    for note in config.notes() {
+        report.tell(&Finding::odd("configuration", note.text, note.hint))?;
+    }
+    // It may be another host's to run gateways.
+    for fault in gateway::ordinal::of(config)
+        .err()
+        .into_iter()
+        .flat_map(|faults| faults.0)
+    {
+        let told = format!("a gateway ends here at once with 64: {}", fault.reason);
+        report.tell(&Finding::odd("assignment", told, &fault.hint))?;
+    }
     let unknown = variables::unknown(variables::of_this_process());
     if !unknown.is_empty() {
         let told = format!("no key is set by {}", unknown.join(", "));

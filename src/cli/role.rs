@@ -9,7 +9,7 @@ use super::{block_on, say};
 use crate::{
     app::{self, Places, Plan, Roles},
     config::{Config, Fault, Faults, Log, sim::SimOptions},
-    shutdown, sim,
+    gateway, shutdown, sim,
 };
 
 /// Options of `up`.
@@ -55,6 +55,9 @@ fn serve(
                 .to_owned(),
         }])
         .into());
+    }
+    if roles != Roles::Coordinator {
+        gateway::ordinal::of(&config)?;
     }
     block_on(app::run(Plan {
         roles,

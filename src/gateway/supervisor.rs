@@ -21,12 +21,13 @@ use super::{
     holders::Holders,
     lane::{Bid, Lane, Report},
     metrics as table,
+    ordinal::Beyond,
 };
 use crate::{
     bot::{self, BotId},
     broker::{bucket::Bucket, watch::Heard},
     clock,
-    config::{Assignment, Config},
+    config::Config,
     fleet::{Layout, ShardId},
     lease,
     roster::{Board, Roster},
@@ -47,6 +48,8 @@ pub struct Supervisor<'a> {
     pub config: Arc<Config>,
     /// Which bot this process is, where that is known.
     pub bot: Option<BotId>,
+    /// The number of this host, where groups are chosen by it.
+    pub ordinal: Option<u32>,
     /// Where it says how it is.
     pub board: Board,
     /// The bucket of state.
@@ -85,6 +88,7 @@ impl Supervisor<'_> {
             holders: Holders::new(self.config.lease.ttl.0),
             layout,
             broken: Broken::default(),
+            beyond: Beyond::default(),
             drained: false,
             sees: false,
             bids: Bids::default(),
@@ -248,7 +252,7 @@ impl Supervisor<'_> {
                 .reserved(&processes, &me, work.layout.generation, now),
             mine: work.claims.mine(),
             leaving: work.claims.leaving(),
-            ordinal: self.ordinal(),
+            ordinal: self.ordinal,
         };
         let mut plan = assign::plan(&view);
         work.free = plan.wanted;
@@ -286,21 +290,6 @@ impl Supervisor<'_> {
         work.broken.capacity(configured, holds, clock::now())
     }
 
-    /// The number at the end of the host name, where groups are assigned by it.
-    fn ordinal(&self) -> Option<u32> {
-        if self.config.gateway.assignment == Assignment::Elastic {
-            return None;
-        }
-        let uname = rustix::system::uname();
-        let host = uname.nodename().to_string_lossy().into_owned();
-        let digits = host
-            .rsplit(|c: char| !c.is_ascii_digit())
-            .next()
-            .unwrap_or_default();
-        // A host without a number holds nothing, rather than somebody else's group.
-        Some(digits.parse().unwrap_or(u32::MAX))
-    }
-
     fn show(&self, work: &Work) {
         let shards = self.shared.gauges.statuses();
         gauges::show(&shards);
@@ -315,7 +304,8 @@ impl Supervisor<'_> {
             groups,
             shards,
             buffer_bytes: budget.waiting(),
-            ordinal: self.config.gateway.assignment == Assignment::Ordinal,
+            ordinal: self.ordinal.is_some(),
+            beyond: work.beyond.look(self.ordinal, work.layout, clock::now()),
         };
         self.board.gateway(status, work.free);
     }
@@ -347,6 +337,7 @@ struct Work {
     holders: Holders,
     layout: Layout,
     broken: Broken,
+    beyond: Beyond,
     /// An operator drained it: it bids no more.
     drained: bool,
     /// What it heard of the leases is as they are.

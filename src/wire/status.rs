@@ -50,6 +50,9 @@ pub struct GatewayStatus {
     /// True if it takes only the group that its host name says.
     #[serde(default)]
     pub ordinal: bool,
+    /// The number that its host name says, where the fleet has no such group: it holds nothing.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub beyond: Option<u32>,
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ fn every_fault_at_once_then_64() {
             "lease.ttl = \"15x\"  (config.toml)",
             "fleet.name = \"A\"",
             "sky",
-            "stream.replicas = 2  (SHARDFLEET_STREAM__REPLICAS)",
+            "stream.replicas = \"2\"  (SHARDFLEET_STREAM__REPLICAS)",
             "web.listen = \"here\"  (--set)",
             "try: ",
         ] {
@@ -121,3 +121,134 @@ fn the_token_is_in_no_output() {
         "{text}"
     );
 }
+
+/// A variable or a flag gives a key its bytes; what they look like is the key's to say.
+#[tokio::test]
+async fn a_password_that_looks_like_a_number_is_sent_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let passwords = [
+        ("zero", "0123"),
+        ("lead", " lead "),
+        ("big", "1e3"),
+        ("list", "[x]"),
+    ];
+    let users = passwords.map(|(user, word)| format!("{{user: {user}, password: {word:?}}}"));
+    let nats = Nats::with(
+        -1,
+        "",
+        &format!("authorization {{ users: [{}] }}", users.join(", ")),
+    )
+    .await;
+    let status = |told: &mut std::process::Command| {
+        let (_, text) = output(told.env("NATS_URL", &nats.url).arg("status"));
+        assert!(!text.contains("refuses the login"), "{text}");
+    };
+    for (user, word) in passwords {
+        status(
+            command(&folder)
+                .env("SHARDFLEET_NATS__USER", user)
+                .env("SHARDFLEET_NATS__PASSWORD", word),
+        );
+        let set = format!("nats.password={word}");
+        status(command(&folder).args(["--set", &format!("nats.user={user}"), "--set", &set]));
+    }
+    let (code, text) = output(command(&folder).env("NATS_URL", &nats.url).arg("status"));
+    assert!(code == 1 && text.contains("refuses the login"), "{text}");
+}
+
+/// A server that takes a token: by its own key, its file, and the address.
+#[tokio::test]
+async fn a_token_of_nats_is_given_in_three_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let nats = Nats::with(-1, "", "authorization { token: \"s3cret @\" }").await;
+    let file = folder.path().join("token");
+    std::fs::write(&file, "s3cret @\n").unwrap();
+    let in_address = nats.url.replace("://", "://s3cret%20%40@");
+    for (url, variable, value) in [
+        (&nats.url, "SHARDFLEET_NATS__TOKEN", "s3cret @"),
+        (
+            &nats.url,
+            "SHARDFLEET_NATS__TOKEN_FILE",
+            file.to_str().unwrap(),
+        ),
+        (&in_address, "SHARDFLEET_NATS__TOKEN", ""),
+    ] {
+        let mut status = command(&folder);
+        status
+            .env("NATS_URL", url)
+            .env(variable, value)
+            .env("RUST_LOG", "trace");
+        let (_, text) = output(status.arg("status"));
+        assert!(!text.contains("refuses the login"), "{variable}: {text}");
+        assert!(!text.contains("s3cret"), "{variable}: {text}");
+    }
+    let (code, text) = output(command(&folder).env("NATS_URL", &nats.url).arg("status"));
+    assert!(code == 1 && text.contains("nats.token"), "{text}");
+}
+
+#[test]
+fn an_empty_variable_is_no_value() {
+    let folder = tempfile::tempdir().unwrap();
+    for set in [
+        "DISCORD_TOKEN",
+        "SHARDFLEET_DISCORD__INTENTS",
+        "SHARDFLEET_LEASE__TTL",
+        "RUST_LOG",
+    ] {
+        let (code, text) = output(
+            command(&folder)
+                .env(set, "")
+                .env("NATS_URL", AWAY_NATS)
+                .arg("check"),
+        );
+        assert!(code == 1 && !text.contains("intents is 0"), "{set}: {text}");
+    }
+    let zero = ["check", "--set", "discord.intents=0"];
+    let (_, text) = output(command(&folder).env("NATS_URL", AWAY_NATS).args(zero));
+    assert!(
+        text.contains("note   configuration  discord.intents is 0"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_log_that_would_be_silent_is_refused_by_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for role in ["check", "gateway", "status"] {
+        let (code, text) = output(command(&folder).args([role, "--set", "log.level=verbose"]));
+        assert!(
+            code == 64 && text.contains("off, error, warn"),
+            "{code}: {text}"
+        );
+    }
+    for role in ["check", "up"] {
+        let mut told = command(&folder);
+        told.env("DISCORD_TOKEN", TOKEN).env("RUST_LOG", "warning");
+        let (code, text) = output(told.arg(role));
+        assert!(
+            code == 64 && text.contains("off, error, warn"),
+            "{code}: {text}"
+        );
+    }
+}
+
+/// Only a name without a number is looked for here: who runs this may have one.
+#[test]
+fn an_ordinal_without_a_number_ends_a_gateway() {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    if host.ends_with(|c: char| c.is_ascii_digit()) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut told = command(&folder);
+    told.env("DISCORD_TOKEN", TOKEN);
+    let (code, text) = output(told.args(["gateway", "--set", "gateway.assignment=ordinal"]));
+    assert!(
+        code == 64 && text.contains("ends in no number"),
+        "{code}: {text}"
+    );
+}
+
+/// Nothing listens on port 9.
+const AWAY_NATS: &str = "nats://127.0.0.1:9";

@@ -65,6 +65,15 @@ pub(super) fn table(overview: &Overview) -> String {
             text.push_str("leader   none: shards resume without one, but none can identify\n");
         }
     }
+    for process in &overview.processes {
+        if let Some(number) = process.gateway.as_ref().and_then(|gateway| gateway.beyond) {
+            let name = printable(&process.process);
+            _ = writeln!(
+                text,
+                "note     {name} holds nothing: its host name ends in {number}, and there is no such group"
+            );
+        }
+    }
     if overview.processes.is_empty() {
         text.push_str("\nNo process speaks. Is nats.url the fleet's, and fleet.name right?\n");
         return text;
@@ -195,6 +204,7 @@ mod tests {
         };
         let gateway = GatewayStatus {
             capacity: 8,
+            beyond: Some(7),
             shards: vec![shard(0, ShardState::Ready), shard(1, ShardState::Resuming)],
             ..GatewayStatus::default()
         };
@@ -222,6 +232,7 @@ mod tests {
         for part in [
             "1 of 3 ready: 1 ready, 1 resuming, 1 unheld",
             "968 of 1000 identifies left, 50 of them in reserve; a new day in 2h00m",
+            "a?[2J holds nothing: its host name ends in 7",
             "4 wait to identify; the next grant in 1.2 s",
             "a?[2J    gateway+leader  0.1.0    0/8     1/2    42      0     1m00s",
         ] {

@@ -20,6 +20,8 @@ pub(super) fn processes(fleet: &Overview) -> String {
         let lag = gateway.map_or_else(String::new, |g| format!("{} KiB", g.buffer_bytes / 1024));
         let state = if process.draining {
             "draining"
+        } else if gateway.is_some_and(|gateway| gateway.beyond.is_some()) {
+            "running; its host name is of no group"
         } else {
             "running"
         };
