@@ -1,7 +1,8 @@
 //! Pure: whether anything can come of what is waited for.
 
 use anyhow::{Result, ensure};
-use twilight_model::gateway::event::EventType;
+
+use crate::config::events;
 
 /// Shards and events that were asked for, by option or by subject.
 pub(super) struct Wanted {
@@ -31,17 +32,14 @@ impl Wanted {
     /// # Errors
     /// Where one can be no event's name at all.
     pub(super) fn events(&self) -> Result<Option<String>> {
-        let letter = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         for name in &self.events {
             ensure!(
-                !name.is_empty() && name.chars().all(letter),
+                events::could_be(name),
                 "{name:?} is not the name of an event, such as MESSAGE_CREATE"
             );
         }
         // The fleet's own begin so.
-        let unknown = |name: &&String| {
-            !name.starts_with("FLEET_") && EventType::try_from(name.as_str()).is_err()
-        };
+        let unknown = |name: &&String| !name.starts_with("FLEET_") && !events::is_known(name);
         let unknown: Vec<_> = self.events.iter().filter(unknown).cloned().collect();
         Ok((!unknown.is_empty()).then(|| {
             let names = unknown.join(", ");
