@@ -21,10 +21,15 @@ pub fn could_be(name: &str) -> bool {
     !name.is_empty() && name.chars().all(letter)
 }
 
+/// True for a name that Discord's documentation has.
+pub fn is_known(name: &str) -> bool {
+    DISCORD.contains(&name)
+}
+
 /// What is wrong with each name that Discord's documentation does not have. Nothing is ever sent under it,
 /// unless it is newer than this release.
 pub fn unknown(names: &[String]) -> Vec<String> {
-    let known = |name: &str| DISCORD.contains(&name) || name == crate::subject::UNNAMED_EVENT;
+    let known = |name: &str| is_known(name) || name == crate::subject::UNNAMED_EVENT;
     let unknown = names.iter().filter(|name| !known(name));
     unknown
         .map(|name| match nearest(name, DISCORD) {

@@ -39,6 +39,14 @@ pub fn unheard(directives: &str) -> Result<(), String> {
             ));
         }
     }
+    let named = directives.split(',').filter(|it| !it.trim().is_empty());
+    let strangers = strangers(directives);
+    if strangers.len() == named.count() {
+        return Err(format!(
+            "nothing in this program logs as {}: no line would be logged",
+            strangers.join(" or ")
+        ));
+    }
     EnvFilter::try_new(directives)
         .map(drop)
         .map_err(|error| error.to_string())
@@ -82,6 +90,8 @@ mod tests {
             " ",
             "shardfleet=verbose",
             "a=b=c",
+            "shardflet=debug",
+            "x=info,y=info",
         ] {
             assert!(unheard(bad).is_err(), "{bad}");
         }

@@ -36,6 +36,9 @@ pub(super) fn in_addresses(urls: &str) -> impl Iterator<Item = Login> {
     urls.split(',').filter_map(|url| {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let (login, _) = rest.trim().rsplit_once('@')?;
+        if login.is_empty() {
+            return None;
+        }
         Some(match login.split_once(':') {
             Some((user, password)) => Login::Password(plain(user), plain(password).into()),
             None => Login::Token(plain(login).into()),
@@ -74,6 +77,7 @@ mod tests {
     fn a_login_is_read_as_other_clients_read_it() {
         assert_eq!(of("nats://h:4222, tls://i"), None);
         assert_eq!(of(""), None);
+        assert_eq!(of("nats://@h"), None);
         assert_eq!(of("nats://a:b@h:4222"), Some(login("a", "b")));
         assert_eq!(of("nats://h, tls://a:b@i:4222"), Some(login("a", "b")));
         assert_eq!(of("a:b@h"), Some(login("a", "b")));

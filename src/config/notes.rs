@@ -39,6 +39,13 @@ impl Config {
                 "shardfleet=debug, or async_nats=info",
             );
         }
+        let api = &self.discord.api;
+        if api.starts_with("https://discord.com") && !api.contains("/api/v10") {
+            note(
+                format!("discord.api is {api}, which is not version 10 of Discord's REST"),
+                "https://discord.com/api/v10",
+            );
+        }
         for (key, url, plain) in [
             ("discord.api", &self.discord.api, "http://"),
             ("discord.gateway", &self.discord.gateway, "ws://"),

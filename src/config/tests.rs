@@ -156,7 +156,7 @@ fn what_was_read_from_a_file_is_said_of_the_file() {
         ("nats.password_file", b"hunter2\nhunter2\n"),
         ("nats.password_file", b""),
         ("nats.password_file", b"hunter2\xff"),
-        ("nats.token_file", &[b'h'; 70_000]),
+        ("nats.token_file", "h".repeat(70_000).as_bytes()),
     ] {
         let Faults(faults) = read(key, content).expect_err(key);
         assert_eq!((faults.len(), faults[0].key.as_str()), (1, key));

@@ -24,9 +24,7 @@ pub(super) fn check(nats: &Nats, reader: &mut Reader<'_>) {
     }
     logins(nats, reader);
     let seed = nats.nkey.expose();
-    let letter = |byte: u8| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte);
-    if !seed.is_empty() && !(seed.starts_with("SU") && seed.len() == 58 && seed.bytes().all(letter))
-    {
+    if !seed.is_empty() && !is_seed(seed) {
         let hint = "the 58 letters that begin with SU";
         reader.secret_fault("nats.nkey", "it is not the seed of a user", hint);
     }
@@ -53,6 +51,12 @@ pub(super) fn check(nats: &Nats, reader: &mut Reader<'_>) {
     }
 }
 
+/// Base 32, and its first letters say of whom.
+fn is_seed(word: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte);
+    word.starts_with("SU") && word.len() == 58 && word.bytes().all(letter)
+}
+
 /// What is wrong with the address of one server.
 fn server(url: &str, shown: bool) -> Option<String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
@@ -64,11 +68,10 @@ fn server(url: &str, shown: bool) -> Option<String> {
         _ => return Some("it is no server's address".to_owned()),
     }
     let server = rest.rsplit_once('@').map_or(rest, |(_, server)| server);
-    let told = match shown {
-        true => format!("{server:?} is no server's address"),
-        false => {
-            "one of them is no server's address; in a password @ is %40, and a comma %2C".to_owned()
-        }
+    let told = if shown {
+        format!("{server:?} is no server's address")
+    } else {
+        "one of them is no server's address; in a password @ is %40, and a comma %2C".to_owned()
     };
     (!is_reachable(server)).then_some(told)
 }

@@ -96,6 +96,10 @@ fn what_is_hardly_meant_is_noted() {
             "plain text",
         ),
         ("[discord]\ngateway = \"ws://10.0.0.1\"\n", "plain text"),
+        (
+            "[discord]\napi = \"https://discord.com\"\n",
+            "not version 10",
+        ),
     ] {
         let notes = read(toml).unwrap().notes();
         assert_eq!(notes.len(), 1, "{toml}");
