@@ -37,7 +37,7 @@ impl Web {
         let listener = TcpListener::bind(wanted).await.with_context(|| {
             format!(
                 "cannot listen on {wanted} (key web.listen). Choose another port, as in \
-                 `--set web.listen=127.0.0.1:0` or SHARDFLEET_WEB__LISTEN; an empty one serves nothing"
+                 `--set web.listen=127.0.0.1:0` or SHARDFLEET_WEB__LISTEN; `none` serves nothing"
             )
         })?;
         let address = listener.local_addr()?;

@@ -61,7 +61,8 @@ impl<'de> Deserialize<'de> for Intents {
         }
         let names: Vec<_> = names.iter().map(|name| name.to_ascii_uppercase()).collect();
         let unknown = |name: &&String| Flags::from_name(name).is_none();
-        none_of(&names, unknown, "an intent").map_err(de::Error::custom)?;
+        let known: Vec<_> = Flags::all().iter_names().map(|(name, _)| name).collect();
+        none_of(&names, unknown, "an intent", &known).map_err(de::Error::custom)?;
         let flags = names.iter().filter_map(|name| Flags::from_name(name));
         Ok(Self(flags.collect()))
     }

@@ -10,7 +10,7 @@ impl<'de> Deserialize<'de> for Events {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let names = words(deserializer)?;
         let bad = |name: &&String| !could_be(name);
-        none_of(&names, bad, "the name of an event").map_err(de::Error::custom)?;
+        none_of(&names, bad, "the name of an event", DISCORD).map_err(de::Error::custom)?;
         Ok(Self(names))
     }
 }
@@ -60,17 +60,18 @@ pub fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     (like(best) >= 0.8).then_some(*best)
 }
 
-/// Names all those that are not what they should be.
+/// Names all those that are not what they should be, with the nearest of what is known.
 pub(super) fn none_of(
     names: &[String],
     bad: impl Fn(&&String) -> bool,
     what: &str,
+    known: &[&str],
 ) -> Result<(), String> {
-    let bad: Vec<_> = names
-        .iter()
-        .filter(bad)
-        .map(|name| format!("{name:?}"))
-        .collect();
+    let told = |name: &String| match nearest(name, known) {
+        Some(near) => format!("{name:?} ({near}?)"),
+        None => format!("{name:?}"),
+    };
+    let bad: Vec<_> = names.iter().filter(bad).map(told).collect();
     match bad.as_slice() {
         [] => Ok(()),
         [one] => Err(format!("{one} is not {what}")),

@@ -2,7 +2,7 @@
 
 use crate::support::{
     nats::Nats,
-    process::{AWAY, TOKEN, command, output},
+    process::{AWAY, Process, TOKEN, command, output},
 };
 
 #[test]
@@ -209,6 +209,16 @@ fn an_empty_variable_is_no_value() {
         text.contains("note   configuration  discord.intents is 0"),
         "{text}"
     );
+}
+
+/// Who starts a role without looking at `check` is told, too.
+#[tokio::test]
+async fn a_role_without_intents_says_so() {
+    let nats = format!("nats.url={AWAY_NATS}");
+    let set = ["gateway", "--set", "discord.intents=0", "--set", &nats];
+    let gateway = Process::start(&set);
+    let line = gateway.logged("discord.intents is 0").await;
+    assert_eq!(line["level"], "WARN");
 }
 
 #[test]
