@@ -49,8 +49,7 @@ pub struct Commands {
     client: Client,
     shard: ShardId,
     shards: u32,
-    /// Without it Discord refuses who asks for all members, and may refuse the bot.
-    may_list_members: bool,
+    intents: Intents,
     urgent: VecDeque<Asked>,
     patient: VecDeque<Asked>,
     limits: Limits,
@@ -92,7 +91,7 @@ impl Commands {
             client,
             shard,
             shards,
-            may_list_members: intents.contains(Intents::GUILD_MEMBERS),
+            intents,
             urgent: VecDeque::new(),
             patient: VecDeque::new(),
             limits: Limits::default(),
@@ -190,23 +189,16 @@ impl Commands {
         // The server has checked a reply subject, but not this.
         let asker = asker.map(|asker| Subject::from(asker.as_str()));
         let asker = asker.filter(Subject::is_valid);
-        let parsed = Command::parse(&message.payload)
-            .and_then(|command| Ok((command.shard(self.shards)?, command)));
-        let command = match parsed {
-            Ok((_, command)) if command.all_members && !self.may_list_members => {
-                let detail = "all members need the intent GUILD_MEMBERS in discord.intents";
-                let refused = Reply::Refused(Refused::new(Reason::Malformed, detail));
-                return self.answer(message.reply.as_ref(), command.op.as_str(), &refused);
-            }
-            Ok((owner, command)) if owner.is_none_or(|owner| owner == self.shard) => command,
-            Ok((owner, command)) => {
-                let owner = owner.unwrap_or(self.shard);
-                let detail = format!("the guild belongs to shard {owner} of {}", self.shards);
-                let refused = Reply::Refused(Refused::new(Reason::WrongShard, detail));
-                return self.answer(message.reply.as_ref(), command.op.as_str(), &refused);
-            }
-            Err(refused) => {
-                return self.answer(message.reply.as_ref(), "other", &Reply::Refused(refused));
+        let command = match read(&message.payload, self.shards) {
+            Ok((owner, command)) => match self.objection(owner, &command) {
+                None => command,
+                Some(refused) => {
+                    let refused = Reply::Refused(refused);
+                    return self.answer(message.reply.as_ref(), command.op.as_str(), &refused);
+                }
+            },
+            Err((op, refused)) => {
+                return self.answer(message.reply.as_ref(), op, &Reply::Refused(refused));
             }
         };
         let waiting = Asked {
@@ -227,6 +219,24 @@ impl Commands {
         }
     }
 
+    /// Why this shard does not send a command that is good in itself.
+    fn objection(&self, owner: Option<ShardId>, command: &Command) -> Option<Refused> {
+        if let Some(owner) = owner.filter(|owner| *owner != self.shard) {
+            let detail = format!("the guild belongs to shard {owner} of {}", self.shards);
+            return Some(Refused::new(Reason::WrongShard, detail));
+        }
+        // Without it Discord refuses who lists members, and may refuse the bot.
+        let detail = if command.lists_members && !self.intents.contains(Intents::GUILD_MEMBERS) {
+            "a list of members needs the intent GUILD_MEMBERS in discord.intents"
+        // Without it Discord answers without presences, as if nobody had asked for them.
+        } else if command.presences && !self.intents.contains(Intents::GUILD_PRESENCES) {
+            "presences need the intent GUILD_PRESENCES in discord.intents"
+        } else {
+            return None;
+        };
+        Some(Refused::new(Reason::Malformed, detail))
+    }
+
     fn refuse(&self, asked: &Asked, refused: Refused) {
         let op = asked.command.op.as_str();
         self.answer(asked.reply.as_ref(), op, &Reply::Refused(refused));
@@ -243,6 +253,21 @@ impl Drop for Commands {
     }
 }
 
+/// Reads a command of a fleet of so many shards, and whose it is; none for a presence.
+///
+/// # Errors
+/// The refusal that its asker gets, and the label that it is counted by.
+fn read(
+    payload: &[u8],
+    shards: u32,
+) -> Result<(Option<ShardId>, Command), (&'static str, Refused)> {
+    let command = Command::parse(payload).map_err(|refused| ("other", refused))?;
+    match command.shard(shards) {
+        Ok(owner) => Ok((owner, command)),
+        Err(refused) => Err((command.op.as_str(), refused)),
+    }
+}
+
 /// What this process's router handed over and nobody has taken: only the shard can answer it.
 fn turn_away(client: &Client, message: &Message) {
     let refused = Refused::new(Reason::NoSession, "the shard ends here at this moment");
@@ -252,14 +277,19 @@ fn turn_away(client: &Client, message: &Message) {
 
 /// Answers without waiting: an asker who hears nothing has a time limit of its own.
 fn answer(client: &Client, to: Option<&Subject>, op: &'static str, reply: &Reply) {
-    let result = match reply {
-        Reply::Refused(refused) => refused.reason.as_str(),
-        Reply::Accepted(_) | Reply::Spread(_) => "accepted",
-    };
-    counter!(table::COMMANDS.name, "op" => op, "result" => result).increment(1);
+    count(op, reply);
     if let Some(to) = to {
         let said = client.publish(to.clone(), wire::encode(reply));
         // Many answers in one poll of the task would use up its budget, and then be lost.
         _ = unconstrained(said).now_or_never();
     }
+}
+
+/// Counts what became of a command: once, by whoever decided it.
+fn count(op: &'static str, reply: &Reply) {
+    let result = match reply {
+        Reply::Refused(refused) => refused.reason.as_str(),
+        Reply::Accepted(_) | Reply::Spread(_) => "accepted",
+    };
+    counter!(table::COMMANDS.name, "op" => op, "result" => result).increment(1);
 }

@@ -1,7 +1,7 @@
 //! Commands upstream: a worker's request, and the fleet's answer.
 //!
 //! The request is the payload that Discord takes, `{"op":…,"d":…}`, and goes out byte for byte. It is
-//! read strictly first: what Discord would close a connection for never reaches it.
+//! read strictly first: what Discord would close a connection for, drop or ignore never reaches it.
 //!
 //! <https://discord.com/developers/docs/events/gateway-events#send-events>
 
@@ -11,7 +11,7 @@ mod reply;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use self::data::{ChannelInfo, Members, Presence, Soundboard, Voice};
+use self::data::{ChannelInfo, Data, Members, Presence, Soundboard, Voice};
 use crate::fleet::ShardId;
 
 pub use self::{
@@ -76,6 +76,10 @@ pub struct Command {
     pub guilds: Vec<u64>,
     /// True for op 8 that asks for every member of its guild.
     pub all_members: bool,
+    /// True for op 8 that lists members without naming any, all or so many: the intent `GUILD_MEMBERS`.
+    pub lists_members: bool,
+    /// True for op 8 that asks for presences: the intent `GUILD_PRESENCES`.
+    pub presences: bool,
     /// The nonce of op 8.
     pub nonce: Option<String>,
     /// The payload as it came.
@@ -109,6 +113,8 @@ impl Command {
             op,
             guilds: Vec::new(),
             all_members: false,
+            lists_members: false,
+            presences: false,
             nonce: None,
             json: json.to_owned(),
         };
@@ -117,25 +123,20 @@ impl Command {
         }
         let data = envelope.d.get();
         let read = match op {
-            Op::Presence => serde_json::from_str::<Presence>(data).map(drop),
-            Op::Voice => {
-                serde_json::from_str::<Voice>(data).map(|d| command.guilds.push(d.guild_id.0))
-            }
-            Op::Members => serde_json::from_str::<Members>(data).map(|d| {
+            Op::Presence => Presence::read(data).map(drop),
+            Op::Voice => Voice::read(data).map(|d| command.guilds.push(d.guild_id.0)),
+            Op::Members => Members::read(data).map(|d| {
                 command.guilds.push(d.guild_id.0);
-                command.all_members = d.user_ids.is_none() && d.limit == 0;
+                command.all_members = d.lists_all();
+                command.lists_members = d.lists();
+                command.presences = d.presences == Some(true);
                 command.nonce = d.nonce;
             }),
-            Op::Soundboard => serde_json::from_str::<Soundboard>(data)
+            Op::Soundboard => Soundboard::read(data)
                 .map(|d| command.guilds.extend(d.guild_ids.iter().map(|id| id.0))),
-            Op::ChannelInfo => {
-                serde_json::from_str::<ChannelInfo>(data).map(|d| command.guilds.push(d.guild_id.0))
-            }
+            Op::ChannelInfo => ChannelInfo::read(data).map(|d| command.guilds.push(d.guild_id.0)),
         };
-        read.map_err(|error| malformed(&format!("d of op {}: {error}", envelope.op)))?;
-        if op == Op::Soundboard && command.guilds.is_empty() {
-            return Err(malformed(&"guild_ids is empty"));
-        }
+        read.map_err(|why| malformed(&format!("d of op {}: {why}", envelope.op)))?;
         Ok(command)
     }
 

@@ -25,7 +25,7 @@ fn takes(ask: &Value) -> bool {
         && match ask["op"].as_u64() {
             Some(3) => {
                 or_null(&d["since"], d["since"].is_u64())
-                    && list(&d["activities"], Value::is_object)
+                    && list(&d["activities"], activity)
                     && status.iter().any(|status| d["status"] == *status)
                     && d["afk"].is_boolean()
             }
@@ -37,17 +37,38 @@ fn takes(ask: &Value) -> bool {
             }
             Some(8) => {
                 let users = &d["user_ids"];
+                let hundred = |list: &Vec<Value>| (1..=100).contains(&list.len());
+                let by_name = d["query"].as_str().is_some_and(|query| !query.is_empty());
+                let who = match (users.is_null(), d["query"].is_null()) {
+                    (true, true) => false,
+                    (true, false) => d.get("limit").is_some(),
+                    (false, _) => !by_name && users.as_array().is_none_or(hundred),
+                };
                 id(&d["guild_id"])
+                    && who
                     && or_null(&d["query"], d["query"].is_string())
                     && (d.get("limit").is_none() || small(&d["limit"]))
                     && or_null(users, id(users) || ids(users))
                     && or_null(&d["presences"], d["presences"].is_boolean())
-                    && or_null(&d["nonce"], d["nonce"].is_string())
+                    && or_null(
+                        &d["nonce"],
+                        d["nonce"].as_str().is_some_and(|it| it.len() <= 32),
+                    )
             }
             Some(31) => ids(&d["guild_ids"]) && d["guild_ids"] != json!([]),
-            Some(43) => id(&d["guild_id"]) && list(&d["fields"], Value::is_string),
+            Some(43) => {
+                let known = |it: &Value| *it == "status" || *it == "voice_start_time";
+                id(&d["guild_id"]) && list(&d["fields"], known) && d["fields"] != json!([])
+            }
             _ => false,
         }
+}
+
+/// <https://discord.com/developers/docs/events/gateway-events#activity-object>
+fn activity(it: &Value) -> bool {
+    let text = |key: &str| it[key].as_str().is_some_and(|text| !text.is_empty());
+    let kind = it["type"].as_u64().unwrap_or(u64::MAX);
+    it.is_object() && text("name") && kind <= 5 && (kind != 4 || text("state"))
 }
 
 /// The law: nothing panics, what is taken is what Discord takes, and goes out as it came.
@@ -148,7 +169,7 @@ fn key() -> impl Strategy<Value = String> {
 /// One that is good, with some of its fields gone or become something else.
 fn nearly() -> impl Strategy<Value = Value> {
     let good = [
-        json!({ "op": 3, "d": { "since": null, "activities": [{ "type": 0 }], "status": "dnd", "afk": true } }),
+        json!({ "op": 3, "d": { "since": null, "activities": [{ "type": 0, "name": "chess" }], "status": "dnd", "afk": true } }),
         json!({ "op": 4, "d": { "guild_id": "7", "channel_id": "8", "self_mute": true, "self_deaf": false } }),
         json!({ "op": 8, "d": { "guild_id": "7", "query": "", "limit": 0, "nonce": "n" } }),
         json!({ "op": 8, "d": { "guild_id": "7", "user_ids": ["1", "2"], "presences": true } }),
@@ -226,7 +247,7 @@ proptest! {
 
     #[test]
     fn as_long_as_discord_takes(spare in 0_usize..64) {
-        let head = r#"{"op":8,"d":{"guild_id":"7","query":"","limit":0,"nonce":""#;
+        let head = r#"{"op":8,"d":{"guild_id":"7","limit":0,"query":""#;
         let fill = MAX_BYTES + 32 - spare - head.len() - 3;
         holds(format!(r#"{head}{}"}}}}"#, "n".repeat(fill)).as_bytes())?;
     }

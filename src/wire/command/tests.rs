@@ -46,6 +46,65 @@ fn takes_what_discord_takes() {
     assert!(!Command::parse(some).unwrap().all_members);
     let named = br#"{"op":8,"d":{"guild_id":"7","query":"a","limit":5}}"#;
     assert!(!Command::parse(named).unwrap().all_members);
+    // A prefix, as discord.js asks for it, is not the whole list.
+    let prefix = br#"{"op":8,"d":{"guild_id":"7","query":"a","limit":0,"presences":true}}"#;
+    let prefix = Command::parse(prefix).unwrap();
+    assert!(!prefix.all_members && !prefix.lists_members && prefix.presences);
+    let first = Command::parse(br#"{"op":8,"d":{"guild_id":"7","query":"","limit":5}}"#).unwrap();
+    assert!(!first.all_members && first.lists_members && !first.presences);
+}
+
+/// Each was taken once, and its asker waited for an answer that Discord never gives.
+#[test]
+fn refuses_what_discord_drops_or_ignores() {
+    let users = |n: usize| vec![r#""7""#; n].join(",");
+    let members = |of: &str| format!(r#"{{"op":8,"d":{{"guild_id":"7",{of}}}}}"#);
+    let presence = |activity: &str| {
+        format!(
+            r#"{{"op":3,"d":{{"since":null,"activities":[{activity}],"status":"idle","afk":false}}}}"#
+        )
+    };
+    let info = |fields: &str| format!(r#"{{"op":43,"d":{{"guild_id":"7","fields":[{fields}]}}}}"#);
+    for (json, word) in [
+        (members(&format!(r#""user_ids":[{}]"#, users(101))), "100"),
+        (members(r#""user_ids":[]"#), "empty"),
+        (members(r#""limit":0"#), "neither"),
+        (
+            members(r#""query":null,"user_ids":null,"limit":0"#),
+            "neither",
+        ),
+        (members(r#""query":"a","user_ids":["7"],"limit":0"#), "both"),
+        (members(r#""query":"a""#), "limit"),
+        (
+            members(&format!(r#""user_ids":"7","nonce":"{}""#, "n".repeat(33))),
+            "32 bytes",
+        ),
+        (
+            members(&format!(r#""user_ids":"7","nonce":"{}""#, "ä".repeat(17))),
+            "32 bytes",
+        ),
+        (presence(r#"{"type":0}"#), "name"),
+        (presence(r#"{"type":0,"name":""}"#), "name"),
+        (presence(r#"{"name":"chess"}"#), "type"),
+        (presence(r#"{"name":"chess","type":6}"#), "type"),
+        (presence(r#"{"name":"Custom Status","type":4}"#), "state"),
+        (info(""), "empty"),
+        (info(r#""status","topic""#), "field"),
+    ] {
+        let refused = Command::parse(json.as_bytes()).unwrap_err();
+        assert_eq!(refused.reason, Reason::Malformed, "{json}");
+        assert!(refused.detail.contains(word), "{json}: {}", refused.detail);
+    }
+    for json in [
+        members(&format!(r#""user_ids":[{}]"#, users(100))),
+        members(&format!(r#""user_ids":"7","nonce":"{}""#, "n".repeat(32))),
+        members(r#""query":"","user_ids":["7"],"limit":0"#),
+        presence(r#"{"name":"x","type":4,"state":"asleep"}"#),
+        presence(r#"{"name":"x","type":5,"url":null}"#),
+        info(r#""voice_start_time","status""#),
+    ] {
+        assert!(Command::parse(json.as_bytes()).is_ok(), "{json}");
+    }
 }
 
 #[test]
