@@ -1,5 +1,7 @@
 //! Commands of workers: through NATS and the shard to Discord, and the answer back.
 
+mod refused;
+
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future::join_all};

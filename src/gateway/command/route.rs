@@ -12,7 +12,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::near::Near;
+use super::{count, near::Near, read};
 use crate::{
     broker::Broker,
     fleet::ShardId,
@@ -20,7 +20,7 @@ use crate::{
     supervise,
     wire::{
         self, VERSION,
-        command::{ASKER, Command, Reason, Refused, Reply, Spread},
+        command::{ASKER, Reason, Refused, Reply, Spread},
         topology::Topology,
     },
 };
@@ -55,10 +55,10 @@ pub async fn route(
                 return;
             };
             let shards = topology.borrow().layout.shards;
-            let command =
-                Command::parse(&message.payload).and_then(|command| command.shard(shards));
+            let command = read(&message.payload, shards);
+            let command = command.map(|(owner, command)| (owner, command.op.as_str()));
             let message = match &command {
-                Ok(Some(shard)) => match near.pass(*shard, message) {
+                Ok((Some(shard), _)) => match near.pass(*shard, message) {
                     Some(message) => message,
                     None => continue,
                 },
@@ -78,16 +78,20 @@ pub async fn route(
 async fn answer(
     broker: &Broker,
     shards: u32,
-    command: Result<Option<ShardId>, Refused>,
+    command: Result<(Option<ShardId>, &'static str), (&'static str, Refused)>,
     message: Message,
 ) {
     let reply = match command {
-        Err(refused) => Reply::Refused(refused),
-        Ok(Some(shard)) => pass_on(broker, shard, &message).await,
-        Ok(None) => {
+        Err((op, refused)) => {
+            let refused = Reply::Refused(refused);
+            count(op, &refused);
+            refused
+        }
+        Ok((Some(shard), op)) => pass_on(broker, shard, op, &message).await,
+        Ok((None, op)) => {
             let asks = (0..shards).map(|shard| {
                 let message = &message;
-                async move { (shard, pass_on(broker, ShardId(shard), message).await) }
+                async move { (shard, pass_on(broker, ShardId(shard), op, message).await) }
             });
             let replies: Vec<_> = stream::iter(asks).buffer_unordered(SPREAD).collect().await;
             let refused = |(_, reply): &&(u32, Reply)| !matches!(reply, Reply::Accepted(_));
@@ -111,7 +115,8 @@ async fn answer(
     }
 }
 
-async fn pass_on(broker: &Broker, shard: ShardId, message: &Message) -> Reply {
+/// The shard's answer, which it has counted itself; or a refusal in its stead.
+async fn pass_on(broker: &Broker, shard: ShardId, op: &'static str, message: &Message) -> Reply {
     let mut request = Request::new()
         .payload(message.payload.clone())
         .timeout(Some(LIMIT));
@@ -135,5 +140,7 @@ async fn pass_on(broker: &Broker, shard: ShardId, message: &Message) -> Reply {
         Err(_) => format!("shard {shard} did not answer: it may or may not have gone out"),
     };
     let refused = Refused::new(Reason::NoSession, why);
-    Reply::Refused(refused.retry_after(Duration::from_secs(1)))
+    let refused = Reply::Refused(refused.retry_after(Duration::from_secs(1)));
+    count(op, &refused);
+    refused
 }
