@@ -28,6 +28,7 @@ fn ask(shard: u32, counter: u64) -> Ask {
         counter,
         process: "gateway".to_owned(),
         http: false,
+        shardless: false,
     }
 }
 

@@ -76,6 +76,7 @@ impl Asker {
                 counter: 0,
                 process: process.into(),
                 http: false,
+                shardless: false,
             },
             sent: VecDeque::new(),
             next: now,
@@ -87,6 +88,13 @@ impl Asker {
     #[must_use]
     pub fn for_http(mut self) -> Self {
         self.ask.http = true;
+        self
+    }
+
+    /// The same, where that client does not say which shard it is.
+    #[must_use]
+    pub fn shardless(mut self) -> Self {
+        self.ask.shardless = true;
         self
     }
 

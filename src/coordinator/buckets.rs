@@ -95,11 +95,12 @@ impl<H> Buckets<H> {
     }
 
     /// Takes up to `limit` requests whose buckets are free, the longest waiting first, and counts the
-    /// buckets as used. `ready` says from when on a shard may be granted.
+    /// buckets as used. `ready` says from when on a shard may be granted, or one of which nobody knows
+    /// which it is.
     pub fn pick(
         &mut self,
         limit: usize,
-        ready: impl Fn(u32) -> Boottime,
+        ready: impl Fn(Option<u32>) -> Boottime,
         now: Boottime,
     ) -> Vec<Pick<H>> {
         self.due = self.next_after(now);
@@ -213,7 +214,7 @@ impl<H> Buckets<H> {
     }
 
     /// True if [`Buckets::pick`] would find somebody now.
-    pub fn somebody(&self, ready: impl Fn(u32) -> Boottime, now: Boottime) -> bool {
+    pub fn somebody(&self, ready: impl Fn(Option<u32>) -> Boottime, now: Boottime) -> bool {
         self.heads(&ready, now).next().is_some()
     }
 
@@ -223,9 +224,9 @@ impl<H> Buckets<H> {
         (0..self.last.len()).all(|bucket| self.free_at(bucket) <= now)
     }
 
-    /// True unless the buckets were cut anew since it was picked.
+    /// True unless the buckets were cut anew since it was picked, or its asker has gone.
     pub fn stands(&self, pick: &Pick<H>) -> bool {
-        pick.cut == self.cuts
+        pick.cut == self.cuts && !self.waiting.is_done(&pick.entry.nonce)
     }
 
     /// When [`Buckets::pick`] may find somebody, as far as time alone decides.
@@ -264,7 +265,7 @@ impl<H> Buckets<H> {
     /// Of each bucket that is free, whom to grant, with the bucket.
     fn heads(
         &self,
-        ready: &impl Fn(u32) -> Boottime,
+        ready: &impl Fn(Option<u32>) -> Boottime,
         now: Boottime,
     ) -> impl Iterator<Item = (&Entry<H>, usize)> {
         (0..self.last.len())
@@ -273,7 +274,7 @@ impl<H> Buckets<H> {
                 self.waiting
                     .line(bucket)
                     // Whoever was not heard lately would refuse the grant; others may pass.
-                    .find(|entry| now.since(entry.heard) < STILL_THERE && ready(entry.shard) <= now)
+                    .find(|entry| now.since(entry.heard) < STILL_THERE && ready(entry.named) <= now)
                     .map(|entry| (entry, bucket))
             })
     }
@@ -306,6 +307,11 @@ impl<H> Pick<H> {
     /// The shard, the nonce and the newest counter received before the ledger was written.
     pub fn grant(&self) -> (u32, &str, u64) {
         (self.entry.shard, &self.entry.nonce, self.entry.counter)
+    }
+
+    /// The shard, where its asker said which it is.
+    pub fn named(&self) -> Option<u32> {
+        self.entry.named
     }
 
     /// Where the grant goes.

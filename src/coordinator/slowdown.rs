@@ -5,6 +5,10 @@
 //! the last, from ten seconds to half an hour. A fleet may start twice over in an hour; then each
 //! further eighth of it doubles the pause between any two identifies.
 //!
+//! A guest is slowed down by nothing, and slows nobody down: an HTTP client that did not say which shard
+//! it is, or named one beyond the fleet's count. It may stand for many shards, of which nobody knows how
+//! often each has identified.
+//!
 //! The ledger remembers it, so that a new leader does not start to count anew.
 
 use std::{
@@ -40,7 +44,16 @@ impl Slowdown {
         self.add(shard, 1, now);
     }
 
-    /// From when on a shard may identify again.
+    /// From when on whoever says to be this shard, or none, may identify, in a fleet of so many.
+    pub fn ready_in(&self, named: Option<u32>, shards: u32) -> Boottime {
+        let Some(shard) = own(named, shards) else {
+            return Boottime::default();
+        };
+        let fleet = self.fleet_ready(shards).unwrap_or_default();
+        self.ready(shard).max(fleet)
+    }
+
+    /// From when on a shard may identify again, as far as that shard alone decides.
     pub fn ready(&self, shard: u32) -> Boottime {
         let Some(recent) = self.shards.get(&shard) else {
             return Boottime::default();
@@ -51,8 +64,8 @@ impl Slowdown {
         recent.last.plus(doubled(FIRST_PAUSE, steps, LONGEST_PAUSE))
     }
 
-    /// How many grants may leave together now, in a fleet of so many shards: all of them, or one at a
-    /// time, or none before [`Slowdown::fleet_ready`].
+    /// How many grants of the fleet's own may leave together now, where it has so many shards: all of
+    /// them, or one at a time, or none before [`Slowdown::fleet_ready`].
     pub fn limit(&self, shards: u32, now: Boottime) -> usize {
         match self.fleet_ready(shards) {
             None => usize::MAX,
@@ -179,6 +192,11 @@ impl Slowdown {
         }
         slots
     }
+}
+
+/// The shard of a fleet of so many; none for a guest.
+pub fn own(named: Option<u32>, shards: u32) -> Option<u32> {
+    named.filter(|shard| *shard < shards)
 }
 
 fn millis(span: Duration) -> u64 {

@@ -69,6 +69,17 @@ pub struct Ask {
     /// Asked in the name of an HTTP client: what it does after the answer is not seen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub http: bool,
+    /// That client did not say which shard it is: `shard` is 0, for its bucket alone, and nobody's
+    /// identifies are counted. A coordinator that does not know the field takes it for shard 0.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shardless: bool,
+}
+
+impl Ask {
+    /// Whose identifies it counts among; none where nobody knows.
+    pub fn named(&self) -> Option<u32> {
+        (!self.shardless).then_some(self.shard)
+    }
 }
 
 /// The asker sent its IDENTIFY.
@@ -279,13 +290,19 @@ mod tests {
             counter: 2,
             process: "p".into(),
             http: false,
+            shardless: false,
         };
         let golden =
             r#"{"kind":"ask","v":1,"shard":3,"shards":32,"nonce":"n","counter":2,"process":"p"}"#;
         round_trip(&Request::Ask(ask.clone()), golden);
         ask.http = true;
         let golden = r#"{"kind":"ask","v":1,"shard":3,"shards":32,"nonce":"n","counter":2,"process":"p","http":true}"#;
-        round_trip(&Request::Ask(ask), golden);
+        round_trip(&Request::Ask(ask.clone()), golden);
+        assert_eq!(ask.named(), Some(3));
+        (ask.shard, ask.shards, ask.shardless) = (0, 0, true);
+        let golden = r#"{"kind":"ask","v":1,"shard":0,"shards":0,"nonce":"n","counter":2,"process":"p","http":true,"shardless":true}"#;
+        round_trip(&Request::Ask(ask.clone()), golden);
+        assert_eq!(ask.named(), None);
 
         let confirm = Request::Confirm(Confirm {
             v: 1,

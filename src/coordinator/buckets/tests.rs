@@ -20,6 +20,7 @@ fn ask(shard: u32, nonce: &str, counter: u64) -> Ask {
         counter,
         process: "p".into(),
         http: false,
+        shardless: false,
     }
 }
 
@@ -150,7 +151,7 @@ fn a_slowed_shard_lets_others_pass_and_scarce_grants_go_to_the_oldest() {
         buckets.ask(&ask(shard, nonce, 1), 0, at(20_000));
     }
     buckets.ask(&ask(3, "d", 20), 0, at(20_000));
-    let slow = |shard| if shard == 0 { at(99_000) } else { at(0) };
+    let slow = |shard| if shard == Some(0) { at(99_000) } else { at(0) };
     let picks = buckets.pick(2, slow, at(20_000));
     let shards: Vec<_> = picks.iter().map(|pick| pick.grant().0).collect();
     assert_eq!(shards, [3, 1]);

@@ -32,6 +32,8 @@ pub(super) struct Waiting<H> {
 #[derive(Clone, Debug)]
 pub(super) struct Entry<H> {
     pub(super) shard: u32,
+    /// The same, unless nobody knows which shard it is.
+    pub(super) named: Option<u32>,
     pub(super) nonce: Arc<str>,
     /// The newest counter received.
     pub(super) counter: u64,
@@ -127,6 +129,7 @@ impl<H> Waiting<H> {
         }
         self.insert(Entry {
             shard: ask.shard,
+            named: ask.named(),
             nonce,
             counter: ask.counter,
             heard: now,
@@ -178,6 +181,12 @@ impl<H> Waiting<H> {
             self.remember(nonce.into(), Served::Done, now);
         }
         known
+    }
+
+    /// True if nobody waits under this nonce any more: it was confirmed, withdrawn or replaced.
+    pub(super) fn is_done(&self, nonce: &str) -> bool {
+        let served = self.served.get(nonce);
+        matches!(served, Some(Served::Done | Served::Refused))
     }
 
     /// Discord refused its IDENTIFY. True if it was served, and that was news.

@@ -179,8 +179,8 @@ impl<H: Clone> Leader<H> {
             Pace::OneBucket if self.buckets.rested(now) => limit.min(1),
             Pace::OneBucket => 0,
             Pace::Hold => {
-                let slowdown = &self.slowdown;
-                let somebody = |shard| slowdown.ready(shard);
+                let (slowdown, shards) = (&self.slowdown, self.shards.unwrap_or(0));
+                let somebody = |named| slowdown.ready_in(named, shards);
                 if limit > 0 && self.buckets.somebody(somebody, now) {
                     self.limits.want(now);
                 }

@@ -75,7 +75,8 @@ impl<H: Clone> Leader<H> {
                 ask.shards
             ));
         }
-        if ask.shard >= shards {
+        // Whoever asks over HTTP may be a shard of another cut or of another bot: a guest.
+        if ask.shard >= shards && !ask.http {
             return Err(format!("no shard {}: the fleet has {shards}", ask.shard));
         }
         Ok(())
@@ -88,12 +89,12 @@ impl<H: Clone> Leader<H> {
             v: VERSION,
             nonce: ask.nonce.clone(),
             position,
-            reason: self.reason(ask.shard, now),
+            reason: self.reason(ask.named(), now),
             about_ms: u64::try_from(about.as_millis()).unwrap_or(u64::MAX),
         })
     }
 
-    fn reason(&self, shard: u32, now: Boottime) -> WaitReason {
+    fn reason(&self, named: Option<u32>, now: Boottime) -> WaitReason {
         let shards = self.shards.unwrap_or(0);
         if self.halted == Some(true) {
             WaitReason::Halted
@@ -103,7 +104,7 @@ impl<H: Clone> Leader<H> {
             WaitReason::Limits
         } else if self.budget.spendable() == 0 {
             WaitReason::Budget
-        } else if self.slowdown.ready(shard) > now || self.slowdown.limit(shards, now) == 0 {
+        } else if self.slowdown.ready_in(named, shards) > now {
             WaitReason::SlowedDown
         } else if self.limits.pace(now) != Pace::Full {
             WaitReason::Limits

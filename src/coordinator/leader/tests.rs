@@ -1,3 +1,4 @@
+mod guests;
 mod limits;
 
 use super::*;
@@ -134,6 +135,7 @@ fn ask(shard: u32, counter: u64) -> Request {
         counter,
         process: "g".into(),
         http: false,
+        shardless: false,
     })
 }
 
@@ -441,6 +443,7 @@ fn bad_requests_are_refused_and_change_nothing() {
         counter: 1,
         process: "g".into(),
         http: false,
+        shardless: false,
     };
     let bad = [
         (

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{super::buckets::Pick, Effect, Leader, Stage, Written};
+use super::{
+    super::{buckets::Pick, slowdown::own},
+    Effect, Leader, Stage, Written,
+};
 use crate::{
     clock::Boottime,
     wire::{
@@ -79,7 +82,7 @@ impl<H: Clone> Leader<H> {
             uses: self.buckets.uses(now),
             slowed: self
                 .slowdown
-                .memory(picks.iter().map(|pick| pick.grant().0), now),
+                .memory(picks.iter().filter_map(|pick| self.own(pick.named())), now),
         });
         self.stale = false;
         out.push(Effect::Write(ledger.clone(), self.revision));
@@ -168,19 +171,21 @@ impl<H: Clone> Leader<H> {
         let mut left = 0;
         for pick in writing.picks {
             if doubted || !self.buckets.stands(&pick) || !pick.is_fresh(now) {
-                // It rests on limits that are no more; or its asker would refuse it, and the bucket is
-                // free for one that can use it.
+                // It rests on limits that are no more; or its asker has gone or would refuse it, and the
+                // bucket is free for one that can use it.
                 self.budget.refund(writing.at);
                 self.buckets.put_back(pick);
                 continue;
             }
-            let (shard, nonce, counter) = pick.grant();
+            let (_, nonce, counter) = pick.grant();
             let grant = Reply::Grant {
                 v: VERSION,
                 nonce: nonce.to_owned(),
                 counter,
             };
-            self.slowdown.granted(shard, now);
+            if let Some(shard) = self.own(pick.named()) {
+                self.slowdown.granted(shard, now);
+            }
             left += 1;
             out.push(Effect::Reply(pick.reply_to().clone(), grant));
         }
@@ -207,14 +212,32 @@ impl<H: Clone> Leader<H> {
     /// is due now does not wake the loop again.
     fn pick(&mut self, now: Boottime) -> Vec<Pick<H>> {
         let limit = if self.may_grant() {
-            let fleet = self.slowdown.limit(self.shards.unwrap_or(0), now);
-            fleet.min(self.budget.spendable() as usize)
+            self.budget.spendable() as usize
         } else {
             0
         };
         let limit = self.within_limits(limit, now);
-        let slowdown = &self.slowdown;
-        self.buckets.pick(limit, |shard| slowdown.ready(shard), now)
+        let (slowdown, shards) = (&self.slowdown, self.shards.unwrap_or(0));
+        let ready = |named| slowdown.ready_in(named, shards);
+        if slowdown.fleet_ready(shards).is_none() {
+            return self.buckets.pick(limit, ready, now);
+        }
+        // A fleet that is slowed down goes on one by one; its guests are not held up by that.
+        let only = |its_own: bool| {
+            move |named| match own(named, shards).is_some() == its_own {
+                true => ready(named),
+                false => NEVER,
+            }
+        };
+        let fleet = slowdown.limit(shards, now).min(limit);
+        let mut picks = self.buckets.pick(fleet, only(true), now);
+        picks.extend(self.buckets.pick(limit - picks.len(), only(false), now));
+        picks
+    }
+
+    /// The shard of the fleet that a grant counts for; none for a guest.
+    fn own(&self, named: Option<u32>) -> Option<u32> {
+        own(named, self.shards.unwrap_or(0))
     }
 
     /// True once everything is known that a grant depends on, but for how far Discord's last answer is
@@ -224,5 +247,7 @@ impl<H: Clone> Leader<H> {
     }
 }
 
+/// Not while this process runs.
+const NEVER: Boottime = Boottime(Duration::MAX);
 /// How soon a write that is not there is written again.
 const WRITE_AGAIN: Duration = Duration::from_millis(100);
