@@ -1,5 +1,6 @@
-//! The HTTP endpoint that answers as twilight's gateway-queue does: any path, method and headers,
-//! `?shard=N`, an answer once that shard may identify. On every coordinator, leader or not.
+//! The HTTP endpoint that answers as twilight's gateway-queue does: `GET /` or `GET /?shard=N`, an answer
+//! once that shard may identify. On every coordinator, leader or not. What else is asked, by a health
+//! check say, has an answer of its own and spends nothing: [`call`].
 //!
 //! <https://github.com/twilight-rs/gateway-queue>
 //!
@@ -11,23 +12,26 @@
 //! identifies, for to ask is all it takes.
 
 mod body;
+pub mod call;
 mod wait;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
+use async_nats::connection::State as ConnectionState;
 use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use self::{body::Confirming, wait::Waiting};
-use crate::{broker::Broker, fleet::ShardId, web::serve::serve};
+use self::{body::Confirming, call::Call, wait::Waiting};
+use super::metrics::{self, Heard};
+use crate::{broker::Broker, web::serve::serve};
 
 /// What every request needs.
 #[derive(Clone)]
@@ -45,6 +49,10 @@ impl Front {
             room: Arc::new(Semaphore::new(MOST_CLIENTS)),
         }
     }
+
+    fn reaches_nats(&self) -> bool {
+        self.broker.client.connection_state() == ConnectionState::Connected
+    }
 }
 
 /// Binds the address; the future serves it until `shutdown`.
@@ -57,6 +65,7 @@ pub(super) async fn listen(
         .await
         .with_context(|| format!("cannot listen on coordinator.http {address}"))?;
     tracing::info!(%address, "answers as a gateway-queue");
+    metrics::begin_queue();
     let router = Router::new().fallback(answer).with_state(front);
     Ok(async move {
         // Clients that still wait would keep a graceful end waiting: they ask again elsewhere.
@@ -68,23 +77,43 @@ pub(super) async fn listen(
 }
 
 async fn answer(State(front): State<Front>, request: Request) -> Response {
-    if FROM_A_PAGE
-        .iter()
-        .any(|name| request.headers().contains_key(*name))
-    {
+    let headers = request.headers();
+    if FROM_A_PAGE.iter().any(|name| headers.contains_key(*name)) {
+        metrics::queue_request(Heard::Refused);
         let reason = "a web page asks here; only a gateway may\n";
         return (StatusCode::FORBIDDEN, reason).into_response();
     }
-    let shard = match shard(request.uri().query()) {
-        Ok(shard) => shard,
-        Err(reason) => return (StatusCode::BAD_REQUEST, reason).into_response(),
+    let agent = headers
+        .get(header::USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
+    let uri = request.uri();
+    let call = Call::read(request.method(), uri.path(), uri.query(), agent);
+    let (status, text) = match call {
+        Call::Identify(shard) => return grant(&front, shard).await,
+        Call::Unclear => {
+            metrics::queue_request(Heard::Refused);
+            let reason = "?shard= takes one number, that of the shard\n";
+            return (StatusCode::BAD_REQUEST, reason).into_response();
+        }
+        Call::Live => (StatusCode::OK, SERVED),
+        Call::Ready if front.reaches_nats() => (StatusCode::OK, SERVED),
+        Call::Ready => (StatusCode::SERVICE_UNAVAILABLE, "NATS is not reached\n"),
+        Call::Methods => (StatusCode::OK, SERVED),
+        Call::NotAllowed => (StatusCode::METHOD_NOT_ALLOWED, SERVED),
+        Call::NotFound => (StatusCode::NOT_FOUND, SERVED),
     };
+    metrics::queue_request(Heard::Probe);
+    (status, [(header::ALLOW, METHODS)], text).into_response()
+}
+
+/// Waits until the client may identify.
+async fn grant(front: &Front, shard: Option<u32>) -> Response {
     let Ok(room) = front.room.clone().try_acquire_owned() else {
+        metrics::queue_request(Heard::Refused);
         let reason = "too many clients wait already\n";
         return (StatusCode::SERVICE_UNAVAILABLE, reason).into_response();
     };
-    let waiting = Waiting::new(&front, ShardId(shard));
-    match waiting.granted().await {
+    match Waiting::new(front, shard).granted().await {
         Ok(confirm) => {
             drop(room);
             Response::new(Body::new(Confirming::new(PROCESSED, confirm)))
@@ -93,58 +122,16 @@ async fn answer(State(front): State<Front>, request: Request) -> Response {
     }
 }
 
-/// The shard that a query names; without one it is 0, as in twilight's gateway-queue.
-///
-/// # Errors
-/// Where it names none, or several.
-pub fn shard(query: Option<&str>) -> Result<u32, String> {
-    let mut named =
-        query
-            .unwrap_or_default()
-            .split('&')
-            .filter_map(|pair| match pair.split_once('=') {
-                Some(("shard", value)) => Some(value),
-                None if pair == "shard" => Some(""),
-                _ => None,
-            });
-    let Some(value) = named.next() else {
-        return Ok(0);
-    };
-    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    match value.parse() {
-        Ok(shard) if digits && named.next().is_none() => Ok(shard),
-        _ => Err("?shard= takes one number, that of the shard\n".to_owned()),
-    }
-}
-
 /// What browsers add to a page's requests, and no gateway library sends.
 const FROM_A_PAGE: [&str; 4] = ["origin", "referer", "sec-fetch-site", "sec-fetch-mode"];
+/// The methods that anything here takes.
+const METHODS: &str = "GET, HEAD, POST, OPTIONS";
+/// What a probe, or somebody who looks in, is told.
+const SERVED: &str = "\
+shardfleet's gateway-queue. GET /?shard=N is answered once shard N may IDENTIFY, GET / once one may whose \
+number nobody tells; each answer is one IDENTIFY of the day. GET /live and /ready tell of this listener \
+and spend nothing. Metrics and the fleet's page are at web.listen.\n";
 /// Byte for byte what twilight's gateway-queue answers.
 const PROCESSED: &str = r#"{"message": "You're free to connect now! :)"}"#;
 /// Clients that wait at once; each costs a connection and a subscription.
 const MOST_CLIENTS: usize = 16_384;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_names_one_shard_or_none() {
-        assert_eq!(shard(None), Ok(0));
-        assert_eq!(shard(Some("")), Ok(0));
-        assert_eq!(shard(Some("a=b")), Ok(0));
-        assert_eq!(shard(Some("a=b&shard=17")), Ok(17));
-        for bad in [
-            "shard=",
-            "shard",
-            "shard=x",
-            "shard=-1",
-            "shard=+1",
-            "shard=1&shard=2",
-            "shard=99999999999",
-            "shard=1%20",
-        ] {
-            assert!(shard(Some(bad)).is_err(), "{bad}");
-        }
-    }
-}

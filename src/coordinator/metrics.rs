@@ -21,10 +21,48 @@ metrics! {
     RESET: Gauge "shardfleet_identify_reset_timestamp_seconds" [];
     /// Shards that wait for leave to IDENTIFY.
     QUEUE: Gauge "shardfleet_identify_queue_length" [];
+    /// Requests to the gateway-queue endpoint (`coordinator.http`) of this process: clients that were granted leave, that went away before, or that were refused; and probes, which spend nothing.
+    QUEUE_REQUESTS: Counter "shardfleet_gateway_queue_requests_total" ["kind"];
     /// Shards of the fleet, by its topology; from the leader, 0 elsewhere.
     SHARDS: Gauge "shardfleet_topology_shards" [];
     /// Groups of the fleet that no process holds; from the leader, 0 elsewhere.
     UNHELD: Gauge "shardfleet_groups_unheld" [];
+}
+
+/// What became of a request to the gateway-queue endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// A client was told that it may IDENTIFY.
+    Granted,
+    /// A client went away before.
+    Gone,
+    /// Turned away: a page of a browser, a query without sense, one too many, or by the leader.
+    Refused,
+    /// No client: a health check, or somebody who looks in.
+    Probe,
+}
+
+impl Heard {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// Counts none yet, so that a rate sees the first.
+pub(super) fn begin_queue() {
+    for heard in [Heard::Granted, Heard::Gone, Heard::Refused, Heard::Probe] {
+        ::metrics::counter!(QUEUE_REQUESTS.name, "kind" => heard.as_str()).increment(0);
+    }
+}
+
+/// One request to the gateway-queue endpoint.
+pub(super) fn queue_request(heard: Heard) {
+    ::metrics::counter!(QUEUE_REQUESTS.name, "kind" => heard.as_str()).increment(1);
 }
 
 /// So many grants have left.

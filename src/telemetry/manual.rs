@@ -45,6 +45,11 @@ const VALUES: &[(&str, &str, &str)] = &[
         "`accepted`, `malformed`, `too_large`, `unknown_op`, `wrong_shard`, `no_session`, `limited`",
     ),
     (
+        "kind",
+        "`gateway_queue_requests_total`",
+        "`granted`, `gone`, `refused`, `probe`",
+    ),
+    (
         "task",
         "`task_failures_total`",
         "the names of [ARCHITECTURE.md](ARCHITECTURE.md#when-a-task-dies); `other` for a task without one",

@@ -82,6 +82,7 @@ const PURE: &[&str] = &[
     "coordinator/leader.rs",
     "coordinator/limits/answer.rs",
     "coordinator/leader/",
+    "coordinator/compat/call.rs",
     "sim/session.rs",
     "sim/stencil.rs",
     "sim/frames.rs",

@@ -7,7 +7,13 @@ use shardfleet::config::discord::Intents;
 use tokio::sync::oneshot;
 use twilight_gateway::{ConfigBuilder, Message, Shard, ShardId, queue::Queue};
 
-use crate::support::{fleet::Fleet, http};
+use crate::support::{
+    fleet::{
+        Fleet,
+        wait::{LIMIT, eventually},
+    },
+    http,
+};
 
 /// Two rounds of IDENTIFYs spread over their buckets, and not one rule broken.
 #[tokio::test(flavor = "multi_thread")]
@@ -40,6 +46,44 @@ async fn twilights_shards_identify_by_the_http_queue() {
     assert_eq!(shards.len(), SHARDS as usize);
     assert_eq!(verdict.identifies, u64::from(SHARDS));
     assert!(verdict.violations.is_empty(), "{:?}", verdict.violations);
+}
+
+/// Whoever watches the endpoint can tell its clients from those that only look whether it lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_and_probes_are_counted_apart() {
+    let listen = free_address();
+    let start = Fleet::start().shards(4).max_concurrency(1).gateways(0);
+    let start = start.set("coordinator.http", &format!("\"{listen}\""));
+    let mut fleet = start.cold().await;
+    fleet.leader().await;
+    let client = http::client();
+    let url = format!("http://{listen}");
+    for path in ["/live", "/metrics", "/favicon.ico"] {
+        client.get(format!("{url}{path}")).send().await.unwrap();
+    }
+    client.head(&url).send().await.unwrap();
+    assert!(http::is_well(&url).await);
+    let page = client.get(&url).header("Origin", "https://example.com");
+    assert_eq!(page.send().await.unwrap().status(), 403);
+    // The bucket was used just now: this one goes away before its turn.
+    let ask = client.get(&url).timeout(Duration::from_millis(500));
+    assert!(ask.send().await.unwrap_err().is_timeout());
+    eventually("every request is counted", LIMIT, async || {
+        let name = "shardfleet_gateway_queue_requests_total";
+        let lines = fleet.metric("coordinator-0", name).await;
+        let count = |kind: &str| {
+            let label = format!("kind=\"{kind}\"");
+            let line = lines.iter().find(|line| line.contains(&label));
+            line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        };
+        let counts = ["probe", "granted", "refused", "gone"].map(count);
+        (counts == [Some(4), Some(1), Some(1), Some(1)]).then_some(())
+    })
+    .await;
+    let granted = fleet
+        .metric("coordinator-0", "shardfleet_identifies_granted_total")
+        .await;
+    assert!(granted[0].ends_with(" 1"), "{granted:?}");
 }
 
 /// Polls a shard until READY, and keeps it.

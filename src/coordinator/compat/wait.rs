@@ -4,7 +4,10 @@ use anyhow::Result;
 use async_nats::Client;
 use futures_util::StreamExt;
 
-use super::Front;
+use super::{
+    super::metrics::{self, Heard},
+    Front,
+};
 use crate::{
     clock,
     fleet::ShardId,
@@ -12,27 +15,34 @@ use crate::{
     wire::{self, identify::Request},
 };
 
-/// Dropped before it was granted, it gives the place in the queue back.
+/// Dropped before it was granted, it gives the place in the queue back. Counts what became of the client.
 pub(super) struct Waiting {
     asker: Asker,
     client: Client,
     identify: String,
     leader: String,
     waits: bool,
+    heard: Heard,
 }
 
 impl Waiting {
-    pub(super) fn new(front: &Front, shard: ShardId) -> Self {
+    /// For this shard; none: nobody knows for which.
+    pub(super) fn new(front: &Front, shard: Option<u32>) -> Self {
         let nonce = front.broker.client.new_inbox();
         let nonce = nonce.rsplit('.').next().unwrap_or_default().to_owned();
         // It cannot know of how many: a gateway-queue is told one number.
-        let asker = Asker::new(shard, 0, nonce, &front.process, clock::boottime()).for_http();
+        let id = ShardId(shard.unwrap_or(0));
+        let mut asker = Asker::new(id, 0, nonce, &front.process, clock::boottime()).for_http();
+        if shard.is_none() {
+            asker = asker.shardless();
+        }
         Self {
             asker,
             client: front.broker.client.clone(),
             identify: front.broker.names.identify(),
             leader: front.broker.names.leader(),
             waits: true,
+            heard: Heard::Gone,
         }
     }
 
@@ -64,10 +74,14 @@ impl Waiting {
                 continue;
             };
             match self.asker.on_reply(&reply, clock::boottime()) {
-                Verdict::Refused(reason) => anyhow::bail!(reason),
+                Verdict::Refused(reason) => {
+                    self.heard = Heard::Refused;
+                    anyhow::bail!(reason);
+                }
                 Verdict::Fire => {
                     if let Some(confirm) = self.asker.fire(clock::boottime()) {
                         self.waits = false;
+                        self.heard = Heard::Granted;
                         let (client, subject) = (self.client.clone(), self.identify.clone());
                         return Ok(move || say(client, subject, &confirm));
                     }
@@ -80,6 +94,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        metrics::queue_request(self.heard);
         if self.waits {
             let withdraw = self.asker.withdraw();
             say(self.client.clone(), self.identify.clone(), &withdraw);
