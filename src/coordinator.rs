@@ -66,6 +66,7 @@ pub async fn run(
         Some(same) => same?,
         None => return Ok(()),
     }
+    metrics::begin();
     let leases = bucket::open(&broker, &broker.names.lease_bucket(), &start).await?;
     let discord = Discord::new(&config.discord.api, &config.discord.token)?;
     let tasks = TaskTracker::new();

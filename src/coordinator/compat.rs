@@ -65,7 +65,6 @@ pub(super) async fn listen(
         .await
         .with_context(|| format!("cannot listen on coordinator.http {address}"))?;
     tracing::info!(%address, "answers as a gateway-queue");
-    metrics::begin_queue();
     let router = Router::new().fallback(answer).with_state(front);
     Ok(async move {
         // Clients that still wait would keep a graceful end waiting: they ask again elsewhere.
@@ -95,10 +94,9 @@ async fn answer(State(front): State<Front>, request: Request) -> Response {
             let reason = "?shard= takes one number, that of the shard\n";
             return (StatusCode::BAD_REQUEST, reason).into_response();
         }
-        Call::Live => (StatusCode::OK, SERVED),
+        Call::Live | Call::Methods => (StatusCode::OK, SERVED),
         Call::Ready if front.reaches_nats() => (StatusCode::OK, SERVED),
         Call::Ready => (StatusCode::SERVICE_UNAVAILABLE, "NATS is not reached\n"),
-        Call::Methods => (StatusCode::OK, SERVED),
         Call::NotAllowed => (StatusCode::METHOD_NOT_ALLOWED, SERVED),
         Call::NotFound => (StatusCode::NOT_FOUND, SERVED),
     };

@@ -54,7 +54,7 @@ impl Heard {
 }
 
 /// Counts none yet, so that a rate sees the first.
-pub(super) fn begin_queue() {
+pub(super) fn begin() {
     for heard in [Heard::Granted, Heard::Gone, Heard::Refused, Heard::Probe] {
         ::metrics::counter!(QUEUE_REQUESTS.name, "kind" => heard.as_str()).increment(0);
     }

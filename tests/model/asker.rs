@@ -96,10 +96,11 @@ impl Asker {
                 let process = format!("g{}", self.shard);
                 let (shard, of) = (ShardId(self.shard), if self.http { 0 } else { self.of });
                 let decision = Decision::new(shard, of, nonce, process, clock);
-                self.decision = Some(if self.http {
-                    decision.for_http()
-                } else {
-                    decision
+                // Whoever says nothing is in bucket 0: there the first of them is right to be silent.
+                self.decision = Some(match (self.http, self.shard) {
+                    (true, 0) => decision.for_http().shardless(),
+                    (true, _) => decision.for_http(),
+                    (false, _) => decision,
                 });
             }
             Heard::Refused => {

@@ -224,9 +224,9 @@ impl<H: Clone> Leader<H> {
         }
         // A fleet that is slowed down goes on one by one; its guests are not held up by that.
         let only = |its_own: bool| {
-            move |named| match own(named, shards).is_some() == its_own {
-                true => ready(named),
-                false => NEVER,
+            move |named| {
+                let counts = own(named, shards).is_some() == its_own;
+                if counts { ready(named) } else { NEVER }
             }
         };
         let fleet = slowdown.limit(shards, now).min(limit);
