@@ -6,11 +6,16 @@
 //!
 //! With a number before it the command goes to that shard; without, to the shard of its guild. Waits
 //! and tries again where the fleet says when; ends with 1 where it refuses for good.
-#![expect(clippy::print_stdout, reason = "this is what it is for")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is what it is for"
+)]
 
 use std::{env, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
+use async_nats::RequestErrorKind;
 use serde_json::Value;
 
 const TRIES: u32 = 5;
@@ -28,9 +33,16 @@ async fn main() -> Result<ExitCode> {
         None => ("fleet.discord.command".to_owned(), first),
     };
     for _ in 0..TRIES {
-        let answer = client
-            .request(subject.clone(), payload.clone().into())
-            .await?;
+        let asked = client.request(subject.clone(), payload.clone().into());
+        let answer = match asked.await {
+            // NATS says so itself where nobody runs that shard: as good as `no_session`.
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+                eprintln!("nobody takes {subject} at this moment");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            answer => answer?,
+        };
         let reply: Value = serde_json::from_slice(&answer.payload)?;
         println!("{reply}");
         if reply["kind"] != "refused" {

@@ -6,7 +6,7 @@
 
 import { AsyncEventEmitter } from "@vladfrangu/async_event_emitter";
 import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, nanos } from "@nats-io/transport-node";
+import { connect, errors, nanos } from "@nats-io/transport-node";
 import { decompress } from "fzstd";
 
 const ACK_WAIT = 30_000; // ms that an event may take
@@ -19,6 +19,13 @@ export class Refused extends Error {
     super(`${reply.reason}: ${reply.detail}`);
     this.reply = reply;
   }
+}
+
+// NATS says so itself where nobody runs that shard: as good as `no_session`.
+function nobody(error, subject) {
+  if (!(error instanceof errors.RequestError && error.isNoResponders())) throw error;
+  const detail = `nobody takes ${subject} at this moment`;
+  return { kind: "refused", v: 1, reason: "no_session", detail, retry_after_ms: 1000 };
 }
 
 export class FleetGateway extends AsyncEventEmitter {
@@ -43,8 +50,8 @@ export class FleetGateway extends AsyncEventEmitter {
   // Takes the place of a shard's socket.
   async send(shardId, payload) {
     const subject = `fleet.discord.command.${shardId}`;
-    const answer = await this.nc.request(subject, JSON.stringify(payload), { timeout: 10_000 });
-    const reply = answer.json();
+    const asked = this.nc.request(subject, JSON.stringify(payload), { timeout: 10_000 });
+    const reply = await asked.then((answer) => answer.json(), (error) => nobody(error, subject));
     if (reply.kind === "refused") throw new Refused(reply);
     return reply;
   }
