@@ -1,6 +1,7 @@
 // A worker: a durable consumer that any number of these programs share, and a command upstream.
 //
 //   node worker.js                          reads events for ever
+//   node worker.js --from new               a durable that is not there yet begins at now
 //   node worker.js --command '{"op":43,…}'  sends one command, and tells the fleet's answer
 //
 // Run it as often as you like: each event goes to one of them. Kill one with -9: what it had not
@@ -8,16 +9,19 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, nanos } from "@nats-io/transport-node";
+import { DeliverPolicy } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/transport-node";
 import { decompress } from "fzstd";
+import { Away, connect, pull } from "./pull.js";
 
 const ACK_WAIT = 10_000; // ms that an event may take
+const TRIES = 5; // of a command that the fleet bids us to send again
 
 const { values: options } = parseArgs({
   options: {
     filter: { type: "string", default: "discord.*.MESSAGE_CREATE" },
     durable: { type: "string", default: "example-javascript" },
+    from: { type: "string", default: "all" },
     command: { type: "string" },
   },
 });
@@ -40,39 +44,40 @@ function handle(msg) {
 }
 
 async function work(nc) {
-  const manager = await jetstreamManager(nc);
-  await manager.consumers.add("DISCORD", {
+  const config = {
     durable_name: options.durable,
     filter_subject: options.filter,
-    ack_policy: AckPolicy.Explicit,
     ack_wait: nanos(ACK_WAIT),
     max_ack_pending: 10_000,
-  });
-  const consumer = await jetstream(nc).consumers.get("DISCORD", options.durable);
-  for await (const msg of await consumer.consume()) {
-    handle(msg);
-    msg.ack(); // after the work, never before it
-  }
+    deliver_policy: options.from === "new" ? DeliverPolicy.New : DeliverPolicy.All,
+  };
+  await pull(nc, config, handle);
 }
 
 async function command(nc) {
-  for (;;) {
-    const answer = await nc.request("fleet.discord.command", options.command, { timeout: 10_000 });
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const answer = await nc.request("fleet.discord.command", options.command, { timeout: 10_000 }).catch((error) => {
+      const what = "does a gateway run, and is the fleet's name discord?";
+      throw new Away(`nobody answers on fleet.discord.command (${error.message}): ${what}`);
+    });
     const reply = answer.json();
     console.log(JSON.stringify(reply));
     if (reply.kind !== "refused") return 0;
     if (reply.retry_after_ms === undefined) return 1;
     await sleep(reply.retry_after_ms);
   }
+  return 1;
 }
 
-const nc = await connect({
-  servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222",
-  maxReconnectAttempts: -1,
-});
-if (options.command) {
-  process.exitCode = await command(nc);
-  await nc.close();
-} else {
-  await work(nc);
+let nc;
+try {
+  nc = await connect();
+  if (options.command) process.exitCode = await command(nc);
+  else await work(nc);
+} catch (error) {
+  if (!(error instanceof Away)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+} finally {
+  await nc?.close();
 }

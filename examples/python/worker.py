@@ -1,6 +1,7 @@
 """A worker: a durable consumer that any number of these programs share, and a command upstream.
 
     python worker.py                          # reads events for ever
+    python worker.py --from new               # a durable that is not there yet begins at now
     python worker.py --command '{"op":43,…}'  # sends one command, and tells the fleet's answer
 
 Run it as often as you like: each event goes to one of them. Kill one with -9: what it had not
@@ -10,16 +11,16 @@ acknowledged goes to the others after ACK_WAIT. An event may come twice, and is 
 import argparse
 import asyncio
 import json
-import os
 import sys
 
-import nats
 import zstandard
-from nats.js.api import AckPolicy, ConsumerConfig
+from nats.errors import NoRespondersError, TimeoutError
+from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from pull import pull
+from pull import Away, connect, pull
 
 ACK_WAIT = 10  # seconds that an event may take
+TRIES = 5  # of a command that the fleet bids us to send again
 
 
 def body(msg):
@@ -40,24 +41,21 @@ def handle(msg, out):
     out.write(f"{msg.headers['Nats-Msg-Id']} {msg.subject} {len(text)} bytes\n")
 
 
-async def work(client, filter_subject, durable, out):
+async def work(client, options, out):
     config = ConsumerConfig(
-        durable_name=durable, filter_subject=filter_subject, ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ACK_WAIT, max_ack_pending=10_000,
+        durable_name=options.durable, filter_subject=options.filter, ack_wait=ACK_WAIT,
+        max_ack_pending=10_000, deliver_policy=DeliverPolicy(options.begin),
     )
-    await client.jetstream().add_consumer("DISCORD", config)
 
-    async def one(msg):
+    def one(msg):
         handle(msg, out)
         out.flush()
-        # After the work, never before it.
-        await msg.ack()
 
-    await pull(client, "DISCORD", durable, one)
+    await pull(client, config, one)
 
 
 async def command(client, payload):
-    while True:
+    for _ in range(TRIES):
         answer = await client.request("fleet.discord.command", payload.encode(), timeout=10)
         reply = json.loads(answer.data)
         print(json.dumps(reply), flush=True)
@@ -66,22 +64,29 @@ async def command(client, payload):
         if "retry_after_ms" not in reply:
             return 1
         await asyncio.sleep(reply["retry_after_ms"] / 1000)
+    return 1
 
 
 async def main():
-    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--filter", default="discord.*.MESSAGE_CREATE")
     arguments.add_argument("--durable", default="example-python")
+    arguments.add_argument("--from", dest="begin", choices=["all", "new"], default="all")
     arguments.add_argument("--command")
     options = arguments.parse_args()
-    client = await nats.connect(
-        os.environ.get("NATS_URL", "nats://127.0.0.1:4222"), max_reconnect_attempts=-1
-    )
-    if options.command:
-        code = await command(client, options.command)
-        await client.close()
-        return code
-    await work(client, options.filter, options.durable, sys.stdout)
+    client = None
+    try:
+        client = await connect()
+        if options.command:
+            return await command(client, options.command)
+        await work(client, options, sys.stdout)
+    except Away as error:
+        return str(error)
+    except (NoRespondersError, TimeoutError):
+        return "nobody answers on fleet.discord.command: does a gateway run, and is the fleet's name discord?"
+    finally:
+        if client:
+            await client.close()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import time
 
 import nats
-from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.api import ConsumerConfig
 from nats.js.errors import NotFoundError
 
 from fleet import ROOT, fleet, until
@@ -83,22 +83,18 @@ async def reading(it, client):
     it.traffic(5000)
     await until("there are events to read", lambda: it.state()["sent"] > EVENTS + 5000, limit=30)
     it.traffic(0)
-    config = ConsumerConfig(
-        durable_name="figures", ack_policy=AckPolicy.EXPLICIT, ack_wait=30, max_ack_pending=50_000
-    )
-    await client.jetstream().add_consumer("DISCORD", config)
+    config = ConsumerConfig(durable_name="figures", ack_wait=30, max_ack_pending=50_000)
     total, done = 0, asyncio.Event()
 
-    async def one(msg):
+    def one(msg):
         nonlocal total
         json.loads(msg.data)
-        await msg.ack()
         total += 1
         if total == EVENTS:
             done.set()
 
     start, cpu = time.perf_counter(), time.process_time()
-    reader = asyncio.create_task(pull(client, "DISCORD", "figures", one))
+    reader = asyncio.create_task(pull(client, config, one))
     await done.wait()
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     reader.cancel()
