@@ -3,13 +3,23 @@
 //   const gateway = await FleetGateway.connect();
 //   const client = new Client({ rest, gateway });
 //   await gateway.run();
+//
+// What each part of a Client does on a fleet is in ../README.md.
 
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AsyncEventEmitter } from "@vladfrangu/async_event_emitter";
-import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect, errors, nanos } from "@nats-io/transport-node";
+import { AckPolicy, DeliverPolicy, jetstreamManager } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/transport-node";
 import { decompress } from "fzstd";
+import { Away, Pull, connect } from "./pull.js";
+
+export { Away };
 
 const ACK_WAIT = 30_000; // ms that an event may take
+const PATIENCE = 60_000; // ms that a command is sent again for, where the fleet says when
+// Answers to commands: for whoever asked, and now, whatever else waits.
+const ANSWERS = ["GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "SOUNDBOARD_SOUNDS", "VOICE_SERVER_UPDATE"];
 // Of @discordjs/ws, which would open sockets of its own.
 const DISPATCH = "dispatch";
 
@@ -21,22 +31,34 @@ export class Refused extends Error {
   }
 }
 
-// NATS says so itself where nobody runs that shard: as good as `no_session`.
-function nobody(error, subject) {
-  if (!(error instanceof errors.RequestError && error.isNoResponders())) throw error;
-  const detail = `nobody takes ${subject} at this moment`;
-  return { kind: "refused", v: 1, reason: "no_session", detail, retry_after_ms: 1000 };
-}
+// Nobody knows whether a command was sent.
+export class Unanswered extends Error {}
 
 export class FleetGateway extends AsyncEventEmitter {
   static async connect(options = {}) {
     const gateway = new FleetGateway();
     gateway.options = { subject: "discord.*.*", durable: "discord-js", ...options };
-    gateway.nc = await connect({
-      servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222",
-      maxReconnectAttempts: -1,
-    });
-    gateway.manager = await jetstreamManager(gateway.nc);
+    gateway.nc = await connect();
+    gateway.manager = await jetstreamManager(gateway.nc, { checkAPI: false });
+    const { durable, subject } = gateway.options;
+    // What all processes of this bot share. A durable that is new begins at now: what was before is stale.
+    gateway.events = new Pull(gateway.nc, {
+      durable_name: durable,
+      filter_subject: subject,
+      ack_wait: nanos(ACK_WAIT),
+      max_ack_pending: 5000,
+      deliver_policy: DeliverPolicy.New,
+    }, (msg) => gateway.event(msg));
+    // This process's own, and gone a minute after it.
+    gateway.answers = new Pull(gateway.nc, {
+      durable_name: `${durable}-answers-${randomUUID()}`,
+      filter_subjects: ANSWERS.map((event) => `discord.*.${event}`),
+      ack_policy: AckPolicy.None,
+      deliver_policy: DeliverPolicy.New,
+      inactive_threshold: nanos(60_000),
+      mem_storage: true,
+      num_replicas: 1,
+    }, (msg) => gateway.feed(msg));
     return gateway;
   }
 
@@ -47,34 +69,49 @@ export class FleetGateway extends AsyncEventEmitter {
     return entry.json().shards;
   }
 
-  // Takes the place of a shard's socket.
+  // Takes the place of a shard's socket. Sent again where the fleet says when, for as long as PATIENCE.
   async send(shardId, payload) {
     const subject = `fleet.discord.command.${shardId}`;
-    const asked = this.nc.request(subject, JSON.stringify(payload), { timeout: 10_000 });
-    const reply = await asked.then((answer) => answer.json(), (error) => nobody(error, subject));
-    if (reply.kind === "refused") throw new Refused(reply);
-    return reply;
+    const end = Date.now() + PATIENCE;
+    for (;;) {
+      const request = this.nc.request(subject, JSON.stringify(payload), { timeout: 10_000 });
+      const answer = await request.catch((error) => {
+        const what = "does a gateway run, is the fleet's name discord, has it this shard?";
+        throw new Unanswered(`nobody answers on ${subject} (${error.message}): ${what}`);
+      });
+      const reply = answer.json();
+      if (reply.kind !== "refused") return reply;
+      const wait = reply.retry_after_ms ?? Infinity;
+      if (Date.now() + wait > end) throw new Refused(reply);
+      await sleep(wait);
+    }
   }
 
   // Feeds the client until the connection is closed. Several processes share the events.
   async run() {
-    const { subject, durable } = this.options;
-    await this.manager.consumers.add("DISCORD", {
-      durable_name: durable,
-      filter_subject: subject,
-      ack_policy: AckPolicy.Explicit,
-      ack_wait: nanos(ACK_WAIT),
-      max_ack_pending: 5000,
-    });
-    const consumer = await jetstream(this.nc).consumers.get("DISCORD", durable);
-    for await (const msg of await consumer.consume()) {
-      const [, shard, event] = msg.subject.split(".");
-      const payload = JSON.parse(Buffer.from(body(msg)).toString());
+    await this.events.begin();
+    await this.answers.begin();
+    await Promise.all([this.events.run(), this.answers.run()]);
+  }
+
+  async close() {
+    await this.nc.close();
+  }
+
+  event(msg) {
+    if (!ANSWERS.includes(msg.subject.split(".").at(-1))) this.feed(msg);
+  }
+
+  // Handlers run on; an event whose handler fails is not fed again.
+  feed(msg) {
+    const [, shard, event] = msg.subject.split(".");
+    const payload = JSON.parse(Buffer.from(body(msg)).toString());
+    try {
       // Events are missing before a gap: listen for it where you keep state.
       if (event === "FLEET_GAP") this.emit("fleetGap", payload, Number(shard));
       else this.emit(DISPATCH, payload, Number(shard));
-      // Handlers run on; an event whose handler fails is not fed again.
-      msg.ack();
+    } catch (error) {
+      console.error(`a handler of ${event} failed: ${error.message}`);
     }
   }
 }
