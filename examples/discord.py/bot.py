@@ -3,21 +3,30 @@
     NATS_URL=… DISCORD_TOKEN=… python bot.py
 """
 
-import asyncio
 import json
 import os
+import sys
 
 import discord
+from discord.ext import commands
 
 import fleet
 
-intents = discord.Intents.default()
-bot = discord.Client(intents=intents, chunk_guilds_at_startup=False)
+bot = commands.Bot(command_prefix="?", intents=discord.Intents.default())
+fleet.attach(bot)
 asked = False
 
 
 def say(*words):
     print(*words, flush=True)
+
+
+@bot.event
+async def on_ready():
+    # Of what the stream and REST know; more comes as it happens.
+    say("READY", bot.user.id, bot.shard_count, "shards")
+    for guild in bot.guilds:
+        say("GUILD", guild.id, len(guild.channels), "channels")
 
 
 @bot.event
@@ -46,16 +55,19 @@ async def on_message(message):
         say("command", json.dumps(reply))
 
 
-@bot.event
-async def on_interaction(interaction):
+@bot.tree.command(description="answers pong")
+async def ping(interaction):
     say("INTERACTION_CREATE", interaction.id)
     try:
         # Within three seconds, or Discord has forgotten it.
         await interaction.response.send_message("pong", ephemeral=True)
         say("answered", interaction.id)
-    except Exception as error:
+    except discord.HTTPException as error:
         say("not answered", interaction.id, type(error).__name__, error)
 
 
 if __name__ == "__main__":
-    asyncio.run(fleet.run(bot, os.environ["DISCORD_TOKEN"]))
+    try:
+        bot.run(os.environ["DISCORD_TOKEN"])
+    except fleet.Away as error:
+        sys.exit(str(error))
