@@ -6,16 +6,11 @@
 //!
 //! With a number before it the command goes to that shard; without, to the shard of its guild. Waits
 //! and tries again where the fleet says when; ends with 1 where it refuses for good.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is what it is for"
-)]
+#![expect(clippy::print_stdout, reason = "this is what it is for")]
 
 use std::{env, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
-use async_nats::RequestErrorKind;
 use serde_json::Value;
 
 const TRIES: u32 = 5;
@@ -23,7 +18,9 @@ const TRIES: u32 = 5;
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let url = env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
-    let client = async_nats::connect(url).await?;
+    let client = async_nats::connect(url)
+        .await
+        .context("no NATS lets us in: is it up, and is it what NATS_URL names?")?;
     let mut arguments = env::args().skip(1);
     let first = arguments
         .next()
@@ -33,16 +30,12 @@ async fn main() -> Result<ExitCode> {
         None => ("fleet.discord.command".to_owned(), first),
     };
     for _ in 0..TRIES {
-        let asked = client.request(subject.clone(), payload.clone().into());
-        let answer = match asked.await {
-            // NATS says so itself where nobody runs that shard: as good as `no_session`.
-            Err(error) if error.kind() == RequestErrorKind::NoResponders => {
-                eprintln!("nobody takes {subject} at this moment");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
-            }
-            answer => answer?,
-        };
+        let answer = client.request(subject.clone(), payload.clone().into());
+        let answer = answer.await.with_context(|| {
+            format!(
+                "nobody answers on {subject}: does a gateway run, and is the fleet's name discord?"
+            )
+        })?;
         let reply: Value = serde_json::from_slice(&answer.payload)?;
         println!("{reply}");
         if reply["kind"] != "refused" {

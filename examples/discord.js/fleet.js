@@ -17,7 +17,9 @@ import { Away, Pull, connect } from "./pull.js";
 export { Away };
 
 const ACK_WAIT = 30_000; // ms that an event may take
-const PATIENCE = 60_000; // ms that a command is sent again for, where the fleet says when
+// ms that a command is sent again for, where the fleet says when. A Client waits ten seconds for members,
+// from before it asked.
+const PATIENCE = 5_000;
 // Answers to commands: for whoever asked, and now, whatever else waits.
 const ANSWERS = ["GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "SOUNDBOARD_SOUNDS", "VOICE_SERVER_UPDATE"];
 // Of @discordjs/ws, which would open sockets of its own.

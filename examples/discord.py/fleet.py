@@ -30,7 +30,7 @@ PATIENCE = 60  # seconds that a command is sent again for, where the fleet says 
 MEMBERS = 120  # seconds for all members of a guild
 LEARN = 60  # seconds to read at the start what the stream knows of guilds
 # What a cache is made of.
-GUILDS = [
+GUILDS = ["discord.*.GUILD_MEMBER_ADD", "discord.*.GUILD_MEMBER_REMOVE"] + [
     f"discord.*.{what}_{how}" for what in ("GUILD", "GUILD_ROLE", "CHANNEL", "THREAD")
     for how in ("CREATE", "UPDATE", "DELETE")
 ]
@@ -83,7 +83,7 @@ class Gateway:
             events, answers = Pull(self.client, of_all(), self.event), Pull(self.client, mine(), self.answer)
             await events.begin()
             await answers.begin()
-            await self.learn()
+            await self.learn(events.last)
             self.ready()
             runs = (events.run(), answers.run(), self.measure(), self.ended.wait())
             tasks = [asyncio.ensure_future(run) for run in runs]
@@ -107,11 +107,11 @@ class Gateway:
             shards = {id: OfFleet(self.upstream(id), bot, lambda _: None) for id in range(count)}
             bot._AutoShardedClient__shards.update(shards)
 
-    async def learn(self):
-        """The guilds: from the stream what it has, from REST the names of the others."""
+    async def learn(self, last):
+        """The guilds: from the stream what it has up to our place in it, from REST the names of the others."""
         dispatch, self.state.dispatch = self.state.dispatch, lambda *_, **__: None
         try:
-            await asyncio.wait_for(self.read_guilds(), LEARN)
+            await asyncio.wait_for(self.read_guilds(last), LEARN)
         except (Error, asyncio.TimeoutError) as error:
             log.warning("guilds are not read to the end (%s): they come with their next event", error)
         finally:
@@ -128,7 +128,7 @@ class Gateway:
                 guild.unavailable = True  # but for its name
                 self.state._add_guild(guild)
 
-    async def read_guilds(self):
+    async def read_guilds(self, last):
         config = ConsumerConfig(
             name=f"discord-py-guilds-{os.urandom(4).hex()}", filter_subjects=GUILDS, inactive_threshold=60,
             ack_policy=AckPolicy.NONE, mem_storage=True, num_replicas=1,
@@ -140,7 +140,8 @@ class Gateway:
         while left > 0:
             for msg in await messages.fetch(min(left, 100), timeout=10):
                 left -= 1
-                self.event(msg)
+                if msg.metadata.sequence.stream <= last:
+                    self.event(msg)
         await messages.unsubscribe()
         await jetstream.delete_consumer(STREAM, info.name)
 

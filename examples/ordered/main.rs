@@ -25,6 +25,7 @@ use anyhow::{Context, Result};
 use async_nats::jetstream::{
     self, AckKind, Message,
     consumer::{Consumer, PriorityPolicy, pull},
+    context::ConsumerInfoErrorKind,
     stream::Stream,
 };
 use futures_util::TryStreamExt;
@@ -47,9 +48,12 @@ async fn main() -> Result<()> {
     let url = env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
     let event = env::args().nth(1).unwrap_or_else(|| "*".to_owned());
     let parts = env::args().nth(2).map_or(Ok(8), |parts| parts.parse());
-    let client = async_nats::connect(url).await?;
+    let client = async_nats::connect(url)
+        .await
+        .context("no NATS lets us in: is it up, and is it what NATS_URL names?")?;
     let jetstream = jetstream::new(client.clone());
-    let stream = jetstream.get_stream("DISCORD").await?;
+    let stream = jetstream.get_stream("DISCORD").await;
+    let stream = stream.context("no stream DISCORD: does the fleet run, and on this NATS?")?;
     let shards = shards(&jetstream).await?;
     let parts: u32 = parts.context("how many parts?")?;
     let parts = parts.clamp(1, shards);
@@ -143,6 +147,11 @@ impl Part {
                 }
                 Ok(Ok(None)) => anyhow::bail!("{} has ended", self.name),
                 // NATS is away, or the stream's leader: the pulls go on by themselves.
+                Ok(Err(_)) if self.is_gone().await => anyhow::bail!(
+                    "somebody deleted consumer {}, and with it what was handled: start again, and its \
+                     shards begin with the first event of the stream",
+                    self.name
+                ),
                 Ok(Err(error)) => {
                     eprintln!("{}: {error}", self.name);
                     tokio::time::sleep(LOOK).await;
@@ -157,6 +166,12 @@ impl Part {
                 Err(_) => {}
             }
         }
+    }
+
+    /// True where the server says that there is no such consumer.
+    async fn is_gone(&self) -> bool {
+        let info = self.stream.consumer_info(&self.name).await;
+        info.is_err_and(|error| matches!(error.kind(), ConsumerInfoErrorKind::NotFound))
     }
 
     /// False where it was given to another: this worker slept, or NATS was out of its reach.
