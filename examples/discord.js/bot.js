@@ -6,9 +6,6 @@ import { Client, GatewayDispatchEvents, MessageFlags } from "@discordjs/core";
 import { REST } from "@discordjs/rest";
 import { Away, FleetGateway } from "./fleet.js";
 
-// A handler that fails is told, and ends nothing: without this, Node ends the process for a command that
-// the fleet refused (Refused) or nobody answered (Unanswered).
-process.on("unhandledRejection", (error) => console.error(`a handler failed: ${error.message}`));
 // At the start there is nothing to do without NATS, and its text says what to look at.
 const orEnd = (error) => {
   if (!(error instanceof Away)) throw error;
@@ -20,6 +17,9 @@ const api = process.env.DISCORD_API;
 const rest = new REST({ version: "10", ...(api && { api }) }).setToken(process.env.DISCORD_TOKEN);
 const gateway = await FleetGateway.connect().catch(orEnd);
 const client = new Client({ rest, gateway });
+// A handler that fails is told, and ends nothing. Without this, Node ends the process: for a command that
+// the fleet refused (Refused) or nobody answered (Unanswered), and for what REST refuses.
+client.on("error", (error) => console.error(`a handler failed: ${error.message}`));
 const me = await client.api.users.getCurrent();
 let asked = false;
 

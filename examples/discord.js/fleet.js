@@ -22,6 +22,8 @@ const ACK_WAIT = 30_000; // ms that an event may take
 const PATIENCE = 5_000;
 // Answers to commands: for whoever asked, and now, whatever else waits.
 const ANSWERS = ["GUILD_MEMBERS_CHUNK", "RATE_LIMITED", "SOUNDBOARD_SOUNDS", "VOICE_SERVER_UPDATE"];
+// ms before they are fed: a Client listens only once its command is answered, which may come behind them.
+const MOMENT = 20;
 // Of @discordjs/ws, which would open sockets of its own.
 const DISPATCH = "dispatch";
 
@@ -60,7 +62,7 @@ export class FleetGateway extends AsyncEventEmitter {
       inactive_threshold: nanos(60_000),
       mem_storage: true,
       num_replicas: 1,
-    }, (msg) => gateway.feed(msg));
+    }, (msg) => void setTimeout(() => gateway.feed(msg), MOMENT));
     return gateway;
   }
 
@@ -107,13 +109,13 @@ export class FleetGateway extends AsyncEventEmitter {
   // Handlers run on; an event whose handler fails is not fed again.
   feed(msg) {
     const [, shard, event] = msg.subject.split(".");
-    const payload = JSON.parse(Buffer.from(body(msg)).toString());
     try {
+      const payload = JSON.parse(Buffer.from(body(msg)).toString());
       // Events are missing before a gap: listen for it where you keep state.
       if (event === "FLEET_GAP") this.emit("fleetGap", payload, Number(shard));
       else this.emit(DISPATCH, payload, Number(shard));
     } catch (error) {
-      console.error(`a handler of ${event} failed: ${error.message}`);
+      console.error(`${event} of shard ${shard}: ${error.message}`);
     }
   }
 }

@@ -97,7 +97,10 @@ class Gateway:
 
     async def cut(self):
         """How many shards there are, and what stands for each."""
-        topology = await (await self.client.jetstream().key_value("discord_state")).get("topology")
+        try:
+            topology = await (await self.client.jetstream().key_value("discord_state")).get("topology")
+        except Error as error:
+            raise Away(f"no fleet at this NATS ({error}): does it run, and on this NATS?") from None
         count = json.loads(topology.value)["shards"]
         bot = self.bot
         bot.shard_count = self.state.shard_count = count

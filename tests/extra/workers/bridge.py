@@ -1,19 +1,33 @@
 """A bot whose gateway is the fleet, and whose REST is the simulator's."""
 
+import asyncio
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
-from fleet import TOKEN, until
+from fleet import ROOT, TOKEN, until
+from trouble import there
 
 
-async def bridge(it, name, command, api, huge):
-    """Answers a message over REST, hears its own message, answers an interaction, sends a command, and
-    reads what was compressed."""
+async def bridge(it, client, name, command, api, huge):
+    """Begins at now; answers a message over REST, hears its own message, answers an interaction, sends a
+    command, and reads what was compressed. `huge()` makes such events, and says of which guilds they are."""
     process = it.run(name, *command, env={"DISCORD_API": api, "DISCORD_TOKEN": TOKEN})
 
     def said(word):
         text = (it.folder / f"{name}.out").read_text()
         return [line for line in text.split("\n")[:-1] if line.startswith(word)]
-    await until(f"{name} reads its guilds", lambda: huge <= {line.split()[1] for line in said("GUILD_CREATE")})
+    await there(client, name.replace(".", "-"))
+    if name == "discord.py":
+        await until("it is ready", lambda: said("READY"))
+        assert said("READY")[0].endswith(f" {it.shards} shards"), said("READY")
+        assert len(said("GUILD ")) == 2 * it.shards, said("GUILD ")
+    await asyncio.sleep(2)
+    assert not said("MESSAGE_CREATE"), "it handles events from before it was there"
+    wanted = await huge()
+    await until(f"{name} reads its guilds", lambda: wanted <= {line.split()[1] for line in said("GUILD_CREATE")})
     guild = it.guild(0)
     channel = next(c["id"] for c in it.get(f"/api/v10/guilds/{guild['id']}/channels") if c["type"] == 0)
     it.post("/sim/event", {"event": "MESSAGE_CREATE", "guild_id": guild["id"], "data": message(guild, channel)})
@@ -33,7 +47,44 @@ async def bridge(it, name, command, api, huge):
     process.terminate()
     process.wait()
     print(f"{name}: posts what comes back as MESSAGE_CREATE, answers INTERACTION_CREATE, sends a command, "
-          f"reads {len(said('GUILD_CREATE'))} GUILD_CREATE of which {len(huge)} were compressed", flush=True)
+          f"reads {len(wanted)} compressed GUILD_CREATE", flush=True)
+
+
+async def refused(it, command, api):
+    """The discord.js bot's handler sends a command that the fleet refuses: the bot says so and lives on."""
+    process = it.run("refused", *command, env={"DISCORD_API": api, "DISCORD_TOKEN": TOKEN})
+    here, elsewhere = it.guild(0), it.guild(1)
+    said = it.folder / "refused.log"
+    for _ in range(100):
+        # Of shard 0, and names a guild of shard 1: so the command that it sends is for the wrong shard.
+        wrong = {**message(elsewhere, elsewhere["id"]), "content": "hello"}
+        it.post("/sim/event", {"event": "MESSAGE_CREATE", "guild_id": here["id"], "data": wrong})
+        await asyncio.sleep(0.2)
+        if "wrong_shard" in said.read_text():
+            break
+    assert "wrong_shard" in said.read_text(), said.read_text()
+    heard = (it.folder / "refused.out").stat().st_size
+    it.post("/sim/event", {"event": "MESSAGE_CREATE", "guild_id": here["id"]})
+    await until("it hears more", lambda: (it.folder / "refused.out").stat().st_size > heard)
+    assert process.poll() is None and "    at " not in said.read_text(), said.read_text()
+    process.kill()
+    process.wait()
+    print("discord.js: a refused command is told, and the bot lives on", flush=True)
+
+
+def surface(it, api, folder):
+    """What authors use of discord.py's four clients, and of @discordjs/core's."""
+    here = pathlib.Path(__file__).parent
+    env = {**os.environ, "NATS_URL": it.nats, "DISCORD_API": f"{api}/v10", "DISCORD_TOKEN": TOKEN,
+           "SHARDS": str(it.shards), "BRIDGE": str(ROOT / "examples/discord.py")}
+    programs = [[sys.executable, here / "surface.py", kind]
+                for kind in ("Bot", "AutoShardedBot", "Client", "AutoShardedClient")]
+    programs.append(["node", folder / "discord.js/surface.js"])
+    for n, command in enumerate(programs):
+        mine = {**env, "FLEET_DURABLE": f"surface-{n}", **({"DISCORD_API": api} if command[0] == "node" else {})}
+        done = subprocess.run([str(part) for part in command], env=mine, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        print(done.stdout.strip(), flush=True)
 
 
 def message(guild, channel):

@@ -1,6 +1,7 @@
 """Every example worker: shares a durable consumer with two more, one is killed, nothing is skipped; each
 sends a command, and reads what was compressed. The ordered one keeps each shard's order through it all.
-Then the bridges. Needs nats-py and zstandard."""
+Then what befalls them: slow handlers, consumers that are deleted, a NATS without a fleet. Then the bridges.
+Needs nats-py, zstandard and discord.py."""
 
 import asyncio
 import json
@@ -13,11 +14,13 @@ import nats
 import zstandard
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
-from bridge import bridge
-from fleet import ROOT, fleet, until
+from bridge import bridge, refused, surface
+from fleet import ROOT, TOKEN, fleet, until
 from ordered import ordered
+from trouble import alone, begins, behind, deleted, ordered_deleted, slow
 
 FILTER = "discord.*.MESSAGE_CREATE"
+PY = [sys.executable, ROOT / "examples/discord.py/bot.py"]
 # A message may be no larger; compressed, the huge event is half of it, and fits.
 MAX_PAYLOAD, HUGE = "1MB", 1_600_000
 
@@ -91,23 +94,25 @@ def ask(it, language, command, payload):
 
 async def oversize(it, client):
     """Events larger than NATS takes: how long each is once it is decoded, by id; and their guilds."""
+    before = await packed(client)
     it.post("/sim/fault", {"fault": "huge_event", "bytes": HUGE})
-    packed = []
-    async def look():
-        nonlocal packed
-        messages = await stored(client, "discord.*.GUILD_CREATE")
-        packed = [msg for msg in messages if "Content-Encoding" in msg.headers]
-        return len(packed) >= it.shards
-    while not await look():
+    while len(now := await packed(client)) < len(before) + it.shards:
         await asyncio.sleep(0.5)
-    lengths, guilds = {}, set()
-    for msg in packed:
-        assert msg.headers["Content-Encoding"] == "zstd", msg.headers
-        text = zstandard.ZstdDecompressor().decompress(msg.data)
-        guilds.add(json.loads(text)["d"]["id"])
-        lengths[msg.headers["Nats-Msg-Id"]] = len(text)
-    assert sum(length > HUGE * 0.99 for length in lengths.values()) == it.shards, lengths
-    return lengths, guilds
+    new = {id: text for id, text in now.items() if id not in before}
+    lengths = {id: len(text) for id, text in now.items()}
+    assert all(lengths[id] > HUGE * 0.99 for id in new), lengths
+    return lengths, {json.loads(text)["d"]["id"] for text in new.values()}
+
+
+async def packed(client):
+    """What is compressed in the stream, by id."""
+    messages = await stored(client, "discord.*.GUILD_CREATE")
+    texts = {}
+    for msg in messages:
+        if "Content-Encoding" in msg.headers:
+            assert msg.headers["Content-Encoding"] == "zstd", msg.headers
+            texts[msg.headers["Nats-Msg-Id"]] = zstandard.ZstdDecompressor().decompress(msg.data)
+    return texts
 
 
 async def decodes(it, language, command, lengths):
@@ -126,37 +131,41 @@ async def decodes(it, language, command, lengths):
 
 
 async def main(binary, nats_server, examples, node):
-    rust = pathlib.Path(examples)
+    rust, node = pathlib.Path(examples), pathlib.Path(node)
+    python, javascript = ROOT / "examples/python/worker.py", node / "javascript/worker.js"
+    programs = {"python": [sys.executable, python], "javascript": ["node", javascript]}
+
+    def worker(language, durable, begin="all", events=FILTER):
+        if language == "rust":
+            return [rust / "consumer", events, durable, begin]
+        return [*programs[language], "--filter", events, "--durable", durable, "--from", begin]
+    languages = ["rust", *programs]
+    commands = {"rust": [rust / "command"], **{of: [*programs[of], "--command"] for of in programs}}
     async with fleet(binary, nats_server, max_payload=MAX_PAYLOAD) as it:
         client = await nats.connect(it.nats)
-        python, javascript = ROOT / "examples/python/worker.py", pathlib.Path(node) / "javascript/worker.js"
-        workers = {
-            "rust": [rust / "consumer", FILTER],
-            "python": [sys.executable, python],
-            "javascript": ["node", javascript],
-        }
-        commands = {
-            "rust": [rust / "command"],
-            "python": [sys.executable, python, "--command"],
-            "javascript": ["node", javascript, "--command"],
-        }
-        guilds = "discord.*.GUILD_CREATE"
-        readers = {
-            "rust": [rust / "consumer", guilds, "zstd-rust"],
-            "python": [sys.executable, python, "--filter", guilds, "--durable", "zstd-python"],
-            "javascript": ["node", javascript, "--filter", guilds, "--durable", "zstd-javascript"],
-        }
-        guild = it.guild(0)["id"]
-        info = json.dumps({"op": 43, "d": {"guild_id": guild, "fields": ["status"]}})
-        for language, command in workers.items():
-            await share(it, client, language, command)
+        info = json.dumps({"op": 43, "d": {"guild_id": it.guild(0)["id"], "fields": ["status"]}})
+        for language in languages:
+            await share(it, client, language, worker(language, f"share-{language}"))
             ask(it, language, commands[language], info)
-        lengths, huge = await oversize(it, client)
-        for language, command in readers.items():
-            await decodes(it, language, command, lengths)
-        js, py = pathlib.Path(node) / "discord.js/bot.js", ROOT / "examples/discord.py/bot.py"
-        await bridge(it, "discord.js", ["node", js], f"{it.sim}/api", huge)
-        await bridge(it, "discord.py", [sys.executable, py], f"{it.sim}/api/v10", huge)
+        lengths, _ = await oversize(it, client)
+        for language in languages:
+            await decodes(it, language, worker(language, f"zstd-{language}", events="discord.*.GUILD_CREATE"), lengths)
+        await slow(it, {language: worker(language, f"slow-{language}") for language in languages})
+        for language in languages:
+            await begins(it, client, language, lambda *of: worker(language, *of))
+            durable = f"deleted-{language}"
+            was = await deleted(it, client, durable, worker(language, durable), durable, 0)
+            skipped = set(await settled(it, client)) - was
+            assert not skipped, f"{language} skips {len(skipped)}"
+        await ordered_deleted(it, client, rust / "ordered")
+        await bots(it, client, node)
+        here = {"DISCORD_TOKEN": TOKEN, "PATH": os.environ["PATH"]}
+        alone(it, {
+            **{f"{of} --command": ([*commands[of], info], here, "nobody answers on fleet.discord") for of in programs},
+            **{f"{of} worker": (worker(of, "alone"), here, "does the fleet run") for of in programs},
+            "discord.js bot": (js(node), {**here, "DISCORD_API": f"{it.sim}/api"}, "does the fleet run"),
+            "discord.py bot": (PY, {**here, "DISCORD_API": f"{it.sim}/api/v10"}, "does it run"),
+        })
         broken = it.verdict()["violations"]
         assert not broken, broken
         await client.close()
@@ -165,6 +174,29 @@ async def main(binary, nats_server, examples, node):
         await ordered(it, rust / "ordered", lambda: settled(it, client))
         await client.close()
     print("ok: every worker, every bridge")
+
+
+def js(node):
+    return ["node", node / "discord.js/bot.js"]
+
+
+async def bots(it, client, node):
+    api = f"{it.sim}/api"
+
+    async def huge():
+        return (await oversize(it, client))[1]
+    for name, command, base in (("discord.js", js(node), api), ("discord.py", PY, f"{api}/v10")):
+        await bridge(it, client, name, command, base, huge)
+        env = {"DISCORD_API": base, "DISCORD_TOKEN": TOKEN}
+        await deleted(it, client, f"{name}-deleted", command, name.replace(".", "-"), 1, env)
+        env |= {"FLEET_DURABLE": f"backlog-{name[-2:]}", "BRIDGE": str(ROOT / "examples/discord.py")}
+        # All members of a guild are told once in 30 s.
+        env["GUILD"] = it.guild(0 if name == "discord.js" else 1)["id"]
+        here = pathlib.Path(__file__).parent
+        program = ["node", node / "discord.js/backlog.js"] if name == "discord.js" else [sys.executable, here / "backlog.py"]
+        await behind(it, client, env["FLEET_DURABLE"], program, env)
+    await refused(it, js(node), api)
+    surface(it, api, node)
 
 
 asyncio.run(main(*sys.argv[1:]))
