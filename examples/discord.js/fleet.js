@@ -69,7 +69,8 @@ export class FleetGateway extends AsyncEventEmitter {
   // How the fleet is cut: asked anew each time, since an operator may change it.
   async getShardCount() {
     const at = { last_by_subj: "$KV.discord_state.topology" };
-    const entry = await this.manager.streams.getMessage("KV_discord_state", at);
+    const entry = await this.manager.direct.getMessage("KV_discord_state", at);
+    if (!entry) throw new Away("no fleet at this NATS: does it run, and on this NATS?");
     return entry.json().shards;
   }
 
