@@ -134,6 +134,7 @@ export class Pull {
   async look() {
     for (let said = false; !this.nc.isClosed(); said = true) {
       await sleep(HEARTBEAT);
+      while (this.waiting.length > 0) await this.work(this.waiting.shift()); // a refusal overtakes the last events
       try {
         return await this.make();
       } catch (error) {

@@ -156,6 +156,8 @@ class Pull:
         said = False
         while True:
             await asyncio.sleep(HEARTBEAT)
+            while self.waiting:  # a refusal overtakes the last events
+                await self.work(*self.waiting.popleft())
             try:
                 return await self.make()
             except (Error, asyncio.TimeoutError) as error:

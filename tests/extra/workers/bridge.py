@@ -50,11 +50,14 @@ async def bridge(it, client, name, command, api, huge):
           f"reads {len(wanted)} compressed GUILD_CREATE", flush=True)
 
 
-async def refused(it, command, api):
+async def refused(it, client, command, api):
     """The discord.js bot's handler sends a command that the fleet refuses: the bot says so and lives on."""
+    # Begins at now: its first message is one of ours.
+    await client.jetstream().delete_consumer("DISCORD", "discord-js")
     process = it.run("refused", *command, env={"DISCORD_API": api, "DISCORD_TOKEN": TOKEN})
     here, elsewhere = it.guild(0), it.guild(1)
     said = it.folder / "refused.log"
+    await there(client, "discord-js")
     for _ in range(100):
         # Of shard 0, and names a guild of shard 1: so the command that it sends is for the wrong shard.
         wrong = {**message(elsewhere, elsewhere["id"]), "content": "hello"}

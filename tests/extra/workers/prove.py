@@ -195,7 +195,7 @@ async def bots(it, client, node):
         here = pathlib.Path(__file__).parent
         program = ["node", node / "discord.js/backlog.js"] if name == "discord.js" else [sys.executable, here / "backlog.py"]
         await behind(it, client, env["FLEET_DURABLE"], program, env)
-    await refused(it, js(node), api)
+    await refused(it, client, js(node), api)
     surface(it, api, node)
 
 
