@@ -80,9 +80,8 @@ def surface(it, api, folder):
     here = pathlib.Path(__file__).parent
     env = {**os.environ, "NATS_URL": it.nats, "DISCORD_API": f"{api}/v10", "DISCORD_TOKEN": TOKEN,
            "SHARDS": str(it.shards), "BRIDGE": str(ROOT / "examples/discord.py")}
-    programs = [[sys.executable, here / "surface.py", kind]
-                for kind in ("Bot", "AutoShardedBot", "Client", "AutoShardedClient")]
-    programs.append(["node", folder / "discord.js/surface.js"])
+    kinds = ("Bot", "AutoShardedBot", "Client", "AutoShardedClient")
+    programs = [["node", folder / "discord.js/surface.js"], *([sys.executable, here / "surface.py", kind] for kind in kinds)]
     for n, command in enumerate(programs):
         mine = {**env, "FLEET_DURABLE": f"surface-{n}", **({"DISCORD_API": api} if command[0] == "node" else {})}
         done = subprocess.run([str(part) for part in command], env=mine, capture_output=True, text=True, timeout=120)

@@ -133,7 +133,8 @@ def guilds():
 
 
 async def members(guild):
-    everybody = await asyncio.wait_for(guild.chunk(), 20)
+    # Somebody may have asked within the 30 s: then it waits.
+    everybody = await asyncio.wait_for(guild.chunk(), 45)
     holds("guild.chunk()", guild.me in everybody)
     some = await guild.query_members(user_ids=[bot.user.id])
     holds("query_members(user_ids)", [member.id for member in some] == [bot.user.id])
