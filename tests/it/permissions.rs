@@ -207,6 +207,17 @@ async fn work(url: &str) {
         let message = messages.next().await.unwrap().unwrap();
         message.double_ack().await.unwrap();
     }
+    // A command is answered, whoever hears it: by the way of its guild, and to every shard.
+    for command in [
+        r#"{"op":4,"d":{"guild_id":"1","channel_id":null,"self_mute":false,"self_deaf":false}}"#,
+        r#"{"op":3,"d":{"since":null,"activities":[],"status":"online","afk":false}}"#,
+    ] {
+        let (asked, _) = client(url, "worker").await;
+        let answer = asked.request("fleet.discord.command", command.into());
+        let answer = answer.await.unwrap();
+        let answer = String::from_utf8_lossy(&answer.payload).into_owned();
+        assert!(answer.contains("accepted"), "{answer}");
+    }
     assert_eq!(refusals.load(Ordering::Relaxed), 0);
 }
 

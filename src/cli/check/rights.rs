@@ -119,6 +119,9 @@ impl<'a> Wanted<'a> {
         self.state(&ingest(0, GroupId(0)));
         self.state(HALT);
         self.identify();
+        // A command that it hears for another's shard, and its worker's answer.
+        self.publish(self.names.command(ShardId(u32::MAX)));
+        self.publish(format!("_INBOX.{NOBODY}"));
         for subject in [
             self.names.leader(),
             self.names.statuses(),
