@@ -84,6 +84,7 @@ fn ask(shard: u32) -> Ask {
         counter: 1,
         process: "gateway".to_owned(),
         http: false,
+        shardless: false,
     }
 }
 

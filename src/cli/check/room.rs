@@ -5,11 +5,6 @@ use async_nats::jetstream::account::Account;
 use super::Finding;
 use crate::config::{Config, Storage};
 
-/// What nats-server takes of the free disk where nobody says how much.
-///
-/// <https://docs.nats.io/running-a-nats-service/configuration#jetstream>
-const OF_A_DISK: f64 = 0.75;
-
 /// What is still to be made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Missing {
@@ -53,10 +48,13 @@ pub(super) fn account(config: &Config, account: &Account, missing: Missing) -> V
     found
 }
 
-/// Has the disk of a server that `up` starts room for the streams, of so many bytes free.
+/// Has the disk of a server that `up` starts room for the streams, of so many bytes free: nats-server takes three
+/// quarters of them where nobody says how much.
+///
+/// <https://docs.nats.io/running-a-nats-service/configuration#jetstream>
 pub(super) fn disk(config: &Config, free: u64) -> Finding {
     let wanted = config.stream.max_bytes.0 * u64::from(config.stream.partitions.0);
-    let usable = (free as f64 * OF_A_DISK) as u64;
+    let usable = free / 4 * 3;
     let told = format!(
         "{} are free here; a nats-server of `up` takes three quarters of that, stream.max_bytes wants {}",
         size(free),
