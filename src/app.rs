@@ -339,8 +339,15 @@ impl Process {
             ))
             .await
         };
-        let (gateway, coordinator) = tokio::join!(gateway, coordinator);
-        gateway.and(coordinator)
+        let alone = async {
+            let watched = roster::namesake::watch(&broker, &self.board, &self.shutdown).await;
+            if watched.is_err() {
+                self.shutdown.cancel();
+            }
+            watched
+        };
+        let (gateway, coordinator, alone) = tokio::join!(gateway, coordinator, alone);
+        alone.and(gateway).and(coordinator)
     }
 }
 

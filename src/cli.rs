@@ -1,7 +1,7 @@
 //! The subcommands, and what each one's end means to whoever started it.
 //!
-//! Exit codes: 0 a clean end, 1 a failure, 64 bad configuration or usage, or another bot's process, 77 the
-//! fleet is halted, or Discord refuses the token.
+//! Exit codes: 0 a clean end, 1 a failure, 64 bad configuration or usage, another bot's process or a
+//! second one of a name, 77 the fleet is halted, or Discord refuses the token.
 
 mod audit;
 mod check;
@@ -25,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     bot,
     config::{self, Config, Faults, Sources, sim::SimOptions},
+    roster::namesake::Namesake,
     wire::topology::Halted,
 };
 
@@ -59,8 +60,8 @@ Examples:
 Every key with its default and its reason stands in config.toml. Later layers win: that file,
 variables SHARDFLEET_SECTION__KEY (DISCORD_TOKEN, NATS_URL and NATS_CREDS too), then --set.
 
-Exit codes: 0 a clean end, 1 a failure, 64 bad configuration or usage, or another bot's
-process, 77 the fleet is halted, or Discord refuses the token.";
+Exit codes: 0 a clean end, 1 a failure, 64 bad configuration or usage, another bot's
+process or a second one of a name, 77 the fleet is halted, or Discord refuses the token.";
 
 /// Where the configuration comes from, beside the environment.
 #[derive(Args)]
@@ -188,7 +189,7 @@ fn held(yes: bool) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<Faults>() || error.is::<bot::Other>() {
+    if error.is::<Faults>() || error.is::<bot::Other>() || error.is::<Namesake>() {
         BAD_USAGE
     } else if error.is::<Halted>() || error.is::<bot::Refused>() {
         HALTED

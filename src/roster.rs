@@ -2,6 +2,7 @@
 
 mod footing;
 pub mod looks;
+pub mod namesake;
 pub mod overview;
 
 use std::{

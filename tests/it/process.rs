@@ -204,3 +204,27 @@ async fn a_foreign_name_is_turned_away() {
     assert_eq!(send("PUT", "/log", Some("localhost:80")).await.0, 200);
     assert!(!up.written().contains("rebind.example"));
 }
+
+/// A Deployment with a fixed name: the younger ends with the way out, the older lives on and says so.
+#[tokio::test]
+async fn of_two_processes_of_one_name_the_younger_ends() {
+    let nats = Nats::start(-1).await;
+    let settings = [
+        ("NATS_URL", nats.url.as_str()),
+        ("SHARDFLEET_PROCESS__NAME", "same"),
+    ];
+    let start = || Process::start_in(tempfile::tempdir().unwrap(), &["coordinator"], &settings);
+    let mut first = start();
+    first.reached().await;
+    let mut second = start();
+    assert_eq!(second.ended().await.code(), Some(64));
+    let written = second.written();
+    for part in ["is called same", "process.name"] {
+        assert!(written.contains(part), "{part:?} is not in:\n{written}");
+    }
+    first
+        .logged("another process has started under this one's name, same")
+        .await;
+    first.signal(Signal::TERM);
+    assert_eq!(first.ended().await.code(), Some(0));
+}
