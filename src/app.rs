@@ -16,7 +16,7 @@ use crate::{
     bot::{self, BotId},
     broker::{self, Broker, start::Start},
     config::{self, Config, Fault, Faults},
-    coordinator, gateway,
+    coordinator, files, gateway,
     roster::{self, Board, Roster},
     shutdown::{self, Drained},
     supervise::{self, Failure},
@@ -110,6 +110,7 @@ const FAILURE_SHOWN: Duration = Duration::from_secs(1);
 /// part failed with; a drain that was cut short is a failure too.
 pub async fn run(plan: Plan) -> Result<()> {
     let level = install_log(&plan.config.log)?;
+    files::raise();
     supervise::install();
     for note in plan.config.notes() {
         tracing::warn!("{}. Try: {}", note.text, note.hint);

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod coordinator;
+pub mod files;
 pub mod fleet;
 pub mod gateway;
 pub mod identify;

@@ -9,7 +9,7 @@ use super::{block_on, say};
 use crate::{
     app::{self, Places, Plan, Roles},
     config::{Config, Fault, Faults, Log, sim::SimOptions},
-    gateway, shutdown, sim,
+    files, gateway, shutdown, sim,
 };
 
 /// Options of `up`.
@@ -70,6 +70,7 @@ fn serve(
 pub(super) fn sim(options: SimOptions, log: &Log) -> Result<()> {
     block_on(async {
         app::install_log(log)?;
+        files::raise();
         sim::run(options, shutdown::on_signal()?).await
     })
 }

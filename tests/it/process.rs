@@ -1,11 +1,13 @@
 //! One process: how it starts, says how it is, and ends.
 
+use std::{path::Path, process::Stdio};
+
 use rustix::process::Signal;
 
 use crate::support::{
     http::{client, get},
     nats::{self, Nats},
-    process::{Process, TOKEN, command, output},
+    process::{BIN, Process, TOKEN, command, command_of, output},
     until,
 };
 
@@ -227,4 +229,34 @@ async fn of_two_processes_of_one_name_the_younger_ends() {
         .await;
     first.signal(Signal::TERM);
     assert_eq!(first.ended().await.code(), Some(0));
+}
+
+/// Many systems start a process with a soft limit of 1,024 files, or fewer: each shard's connection is one.
+#[tokio::test]
+async fn the_limit_of_open_files_is_raised_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command_of(Path::new("/bin/sh"), &folder);
+    let script = format!("ulimit -S -n 64; exec {BIN} coordinator --set process.start=20s");
+    let mut child = command
+        .args(["-c", &script])
+        .env("DISCORD_TOKEN", TOKEN)
+        .env("NATS_URL", "nats://127.0.0.1:1")
+        .env("SHARDFLEET_WEB__LISTEN", "none")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let limits = format!("/proc/{}/limits", child.id());
+    until("the soft limit is the hard one", async || {
+        let limits = std::fs::read_to_string(&limits).ok()?;
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"))?;
+        let mut words = line.split_whitespace().skip(3);
+        let (soft, hard) = (words.next()?, words.next()?);
+        (soft == hard).then_some(())
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -21,6 +21,7 @@ use crate::{
         provision::{self, Standing},
     },
     config::{Config, Shards},
+    files,
     fleet::Layout,
     roster::{self, Roster},
     subject::Names,
@@ -152,6 +153,7 @@ async fn stored(
     for finding in sizes::stream(config, &layout, taken(config, broker).await) {
         report.tell(&finding)?;
     }
+    report.tell(&sizes::files(config, &layout, files::most()))?;
     let roster = Roster::gather(broker, CancellationToken::new()).await?;
     tokio::time::sleep(LISTEN).await;
     report.tell(&sizes::capacity(config, &layout, &roster.processes()))

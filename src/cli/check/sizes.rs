@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Finding;
-use crate::{config::Config, fleet::Layout, wire::status::Status};
+use crate::{config::Config, files, fleet::Layout, wire::status::Status};
 
 /// What the streams have taken lately.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,6 +61,27 @@ pub(super) fn stream(config: &Config, layout: &Layout, taken: Taken) -> Vec<Find
     found
 }
 
+/// May a gateway of this machine open a file for each shard that it may run.
+pub(super) fn files(config: &Config, layout: &Layout, most: Option<u64>) -> Finding {
+    let groups = config.gateway.max_groups.0.min(layout.groups());
+    let shards = u64::from(groups) * u64::from(layout.group_size);
+    let wanted = shards + files::BESIDE;
+    let Some(most) = most else {
+        return Finding::fine("files", "a process may open any number of files".to_owned());
+    };
+    let told = format!(
+        "a process may open {most} files here; a gateway of gateway.max_groups needs {wanted}, one for each of \
+         {shards} shards and {} beside",
+        files::BESIDE
+    );
+    if most < wanted {
+        let hint = "a higher hard limit (LimitNOFILE of systemd, --ulimit nofile of docker), or a smaller \
+                    gateway.max_groups";
+        return Finding::wrong("files", told, hint);
+    }
+    Finding::fine("files", told)
+}
+
 /// Is there a gateway for every group, also when one is lost.
 pub(super) fn capacity(config: &Config, layout: &Layout, processes: &[Status]) -> Finding {
     let groups = layout.groups();
@@ -112,6 +133,15 @@ mod tests {
         shards: 32,
         group_size: 16,
     };
+
+    #[test]
+    fn each_shard_is_a_file() {
+        let config = Config::default();
+        let outcome = |most| super::files(&config, &LAYOUT, most).outcome;
+        assert_eq!(outcome(None), Outcome::Fine);
+        assert_eq!(outcome(Some(32 + files::BESIDE)), Outcome::Fine);
+        assert_eq!(outcome(Some(31 + files::BESIDE)), Outcome::Wrong);
+    }
 
     fn outcomes(bytes: u64, messages: u64) -> Vec<Outcome> {
         let span = Duration::from_secs(3_600);
