@@ -197,8 +197,9 @@ impl fmt::Display for Refused {
         }
         f.write_str(
             ": it is wrong or was reset. Give it the right one (DISCORD_TOKEN, discord.token or \
-             discord.token_file; the developer portal shows it under Bot). This process ends alone: the fleet \
-             is not halted, and processes with another token go on",
+             discord.token_file; the developer portal shows it under Bot). This process ends alone, and halts \
+             nobody: processes with another token go on, unless the fleet is halted already, which \
+             `shardfleet status` tells",
         )
     }
 }
