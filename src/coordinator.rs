@@ -33,6 +33,7 @@ use self::{
     news::Outsider,
     service::{Answers, ReplyTo},
     topology::Seed,
+    unheld::Leases,
 };
 use crate::{
     bot::BotId,
@@ -87,7 +88,11 @@ pub async fn run(
     let seed = Seed::new(state.clone(), &config, bot, roster.clone());
     let asking = ask_discord(discord, seed, asked, events.clone());
     spawn.vital("discord-limits", asking);
-    let counting = unheld::count(broker.clone(), roster, leads, ended.clone());
+    let left = Leases {
+        bucket: leases.clone(),
+        ttl: config.lease.ttl.0,
+    };
+    let counting = unheld::count(broker.clone(), roster, left, leads, ended.clone());
     spawn.vital("unheld", counting);
     let token = config.discord.token.fingerprint();
     let leave = shutdown.child_token();

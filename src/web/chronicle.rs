@@ -161,10 +161,15 @@ impl Known {
     }
 
     fn differences(&self, now: &Self, told: &mut Vec<(&'static str, String)>) {
-        for name in self.processes.keys() {
-            if !now.processes.contains_key(name) {
-                told.push(("gone", format!("{name} speaks no more")));
+        for (name, draining) in &self.processes {
+            if now.processes.contains_key(name) {
+                continue;
             }
+            // Whoever was handing over is expected to leave.
+            told.push(match draining {
+                true => ("drain", format!("{name} has ended")),
+                false => ("gone", format!("{name} speaks no more")),
+            });
         }
         for (name, draining) in &now.processes {
             match self.processes.get(name) {
@@ -347,5 +352,17 @@ mod tests {
         both.push(gateway("b", 1, 0, 0));
         look(&mut chronicle, both, 65_000);
         assert!(chronicle.rates.iter().all(|rate| *rate <= 100));
+    }
+
+    #[test]
+    fn whoever_hands_over_and_leaves_has_ended() {
+        let mut chronicle = Chronicle::default();
+        let draining = Status {
+            draining: true,
+            ..gateway("a", 0, 1, 0)
+        };
+        look(&mut chronicle, vec![draining, leader("b")], 1_000);
+        let told = look(&mut chronicle, vec![leader("b")], 2_000);
+        assert_eq!(told, ["a has ended"]);
     }
 }

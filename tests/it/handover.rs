@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::fleet::{
-    Fleet,
+    Fleet, State,
     wait::{LIMIT, eventually},
 };
 
@@ -99,5 +99,31 @@ async fn a_rolling_restart_of_every_process_costs_no_identify_and_no_second() {
 async fn level(fleet: &mut Fleet) {
     for gateway in 0..3 {
         fleet.shards_of(gateway, 4).await;
+    }
+}
+
+/// The leader says of a gateway that died what it left behind, and of one that handed over nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_of_a_gateway_that_died_it_is_said_that_it_left_its_groups() {
+    const WORD: &str = "did not hand over";
+    let mut fleet = Fleet::start().gateways(2).await;
+    fleet.shards_of(0, 2).await;
+    assert_eq!(fleet.stop_gateway(0).await, Some(0));
+    fleet.shards_of(1, 4).await;
+    let gone = |state: &State| state.fleet.processes.len() == 2;
+    fleet.wait_until("the roster forgets it", LIMIT, gone).await;
+    // The leader looks every second.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let log = fleet.log("coordinator-0");
+    assert!(!log.contains(WORD), "{log}");
+    fleet.kill_gateway(1);
+    let told = eventually("the leader tells of the one that died", LIMIT, async || {
+        let log = fleet.log("coordinator-0");
+        let line = log.lines().find(|line| line.contains(WORD));
+        line.map(str::to_owned)
+    })
+    .await;
+    for part in ["gateway-1", "hand over 2 groups", "lease"] {
+        assert!(told.contains(part), "{part} is not in: {told}");
     }
 }
