@@ -108,6 +108,11 @@ impl Board {
         self.drains.clone()
     }
 
+    /// Whether Discord's REST refuses the process's token.
+    pub fn token_refused(&self, refused: bool) {
+        self.update(|status| status.token_refused = refused);
+    }
+
     /// Where the process serves its page.
     pub fn page(&self, url: &str) {
         self.update(|status| status.page = Some(url.to_owned()));

@@ -30,7 +30,7 @@ pub(super) async fn run(config: &Config) -> Result<()> {
         match state.delete(HALT, entry.revision).await {
             Ok(()) => {
                 return say(&format!(
-                    "the halt is cleared; {was}. Gateways that ended with 77 may be started now\n"
+                    "the halt is cleared; {was}. Processes that ended with 77 may be started now\n"
                 ));
             }
             // Another halt was written meanwhile.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     leader::Input,
@@ -11,13 +11,25 @@ use super::{
     topology::Seed,
 };
 
+/// Who asks, and who hears of the answer beside the leader.
+pub(super) struct Inquiry {
+    pub(super) discord: Discord,
+    pub(super) seed: Seed,
+    /// Whether Discord refuses the token, by its last word.
+    pub(super) refused: watch::Sender<bool>,
+}
+
 /// One question at a time, until nobody asks any more.
 pub(super) async fn ask_discord(
-    discord: Discord,
-    mut seed: Seed,
+    inquiry: Inquiry,
     mut questions: mpsc::Receiver<()>,
     answers: mpsc::Sender<Input<ReplyTo>>,
 ) {
+    let Inquiry {
+        discord,
+        mut seed,
+        refused,
+    } = inquiry;
     let mut recommended = None;
     let mut seeded = true;
     let mut failures: u32 = 0;
@@ -43,11 +55,16 @@ pub(super) async fn ask_discord(
                     tracing::info!("Discord's limits are read again");
                 }
                 failures = 0;
+                refused.send_replace(false);
                 Input::Limits(answer)
             }
             Err(unread) => {
                 tell(&unread, failures);
                 failures = failures.saturating_add(1);
+                // Where it does not answer at all nothing new is known of the token.
+                if unread.is_final() {
+                    refused.send_replace(true);
+                }
                 Input::NoLimits(unread.pause())
             }
         };

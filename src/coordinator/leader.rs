@@ -127,6 +127,7 @@ impl<H: Clone> Leader<H> {
             Input::Halted(halted) => self.halted = Some(halted),
             Input::Limits(answer) => self.on_limits(&answer, now),
             Input::NoLimits(pause) => self.on_no_limits(pause, now),
+            Input::Yield if self.lapsed(now) => out.push(Effect::Drained),
             // A lease that ended while the answer was under way: nothing may be done with it.
             _ if self.lapsed(now) => self.stand_down(),
             Input::Read(read) => self.on_read(read, now, &mut out),
@@ -134,6 +135,7 @@ impl<H: Clone> Leader<H> {
             Input::Request(request, reply_to) => {
                 self.on_request(request, reply_to, now, &mut out);
             }
+            Input::Yield => self.on_yield(&mut out),
             Input::Drain => self.on_drain(&mut out),
             Input::Tick => {}
         }

@@ -1,17 +1,15 @@
 //! Tells the leader of the keys of the state bucket that it depends on.
 
-use std::sync::{Arc, OnceLock};
-
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Spawn,
     leader::{Input, Sighting},
+    leaving::Leaving,
     service::ReplyTo,
 };
 use crate::{
-    bot::{self, BotId, Other},
     broker::bucket::{Bucket, Entry},
     subject::{HALT, LEDGER, TOPOLOGY},
     wire::{
@@ -27,7 +25,7 @@ pub(super) fn watch(
     state: &Bucket,
     events: &mpsc::Sender<Input<ReplyTo>>,
     token: &str,
-    outsider: &Outsider,
+    leaving: &Leaving,
 ) {
     let keys = [
         ("ledger-watch", LEDGER),
@@ -35,10 +33,12 @@ pub(super) fn watch(
         ("topology-watch", TOPOLOGY),
     ];
     for (task, key) in keys {
-        let (events, token, outsider) = (events.clone(), token.to_owned(), outsider.clone());
+        let (events, token, leaving) = (events.clone(), token.to_owned(), leaving.clone());
         let tell = async move |entry: Option<Entry>| {
-            if let Some(entry) = entry.as_ref().filter(|_| key == TOPOLOGY) {
-                outsider.look(entry);
+            match entry.as_ref() {
+                Some(entry) if key == TOPOLOGY => leaving.see_topology(entry),
+                Some(entry) if key == HALT => leaving.see_halt(entry),
+                _ => {}
             }
             if let Some(input) = news(key, entry, &token) {
                 _ = events.send(input).await;
@@ -46,37 +46,6 @@ pub(super) fn watch(
         };
         let ended = spawn.1.clone();
         spawn.vital(task, super::watch::watch(state.clone(), key, ended, tell));
-    }
-}
-
-/// Looks whether the fleet is another bot's: then this coordinator has to leave.
-#[derive(Clone)]
-pub(super) struct Outsider {
-    mine: Option<BotId>,
-    found: Arc<OnceLock<Other>>,
-    leave: CancellationToken,
-}
-
-impl Outsider {
-    /// Cancels `leave` once it is; what is found says so.
-    pub(super) fn new(
-        mine: Option<BotId>,
-        leave: CancellationToken,
-    ) -> (Self, Arc<OnceLock<Other>>) {
-        let found = Arc::<OnceLock<Other>>::default();
-        let told = Arc::clone(&found);
-        (Self { mine, found, leave }, told)
-    }
-
-    /// Looks at the topology as it stands.
-    pub(super) fn look(&self, entry: &Entry) {
-        let Ok(topology) = wire::decode::<Topology>(&entry.value) else {
-            return;
-        };
-        if let Err(other) = bot::check(self.mine, &topology) {
-            _ = self.found.set(other);
-            self.leave.cancel();
-        }
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Overview {
     /// Streams and buckets that are not as a process's configuration wants them.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub differing: BTreeSet<String>,
+    /// Processes whose token Discord refuses.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub refused: BTreeSet<String>,
     /// Every process's last word, by name.
     pub processes: Vec<Status>,
     /// Where each shard is; the processes' words hold it too.
@@ -128,6 +131,8 @@ impl Overview {
             let names = processes.iter().flat_map(names);
             names.cloned().collect::<BTreeSet<_>>()
         };
+        let refused = processes.iter().filter(|process| process.token_refused);
+        let refused = refused.map(|process| process.process.clone()).collect();
         let gateways = || processes.iter().filter_map(|p| p.gateway.as_ref());
         let held: BTreeSet<_> = gateways()
             .flat_map(|gateway| &gateway.groups)
@@ -150,6 +155,7 @@ impl Overview {
             leader,
             missing: all(|process| &process.missing),
             differing: all(|process| &process.differing),
+            refused,
             processes,
             cells,
         }

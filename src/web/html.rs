@@ -74,6 +74,11 @@ fn alerts(fleet: &Overview) -> String {
         );
         alert(&mut text, &told);
     }
+    for process in &fleet.refused {
+        let told =
+            format!("Discord refuses the token of {process} (401): restart it with the right one.");
+        alert(&mut text, &told);
+    }
     if let Some(halt) = &fleet.halt {
         let told = format!(
             "The fleet is halted: Discord closed shard {} of {} with {}: {}",

@@ -25,6 +25,9 @@ pub struct Status {
     /// Streams and buckets that are not as its configuration wants them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub differing: Vec<String>,
+    /// True where Discord's REST refuses its token (401), by its last answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub token_refused: bool,
     /// Where it serves its page, if it does; for people on the same machine.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub page: Option<String>,

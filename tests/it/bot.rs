@@ -194,6 +194,7 @@ async fn a_token_that_was_reset_halts_the_fleet() {
     for gateway in 0..2 {
         assert_eq!(fleet.gateway_ends(gateway, LIMIT).await, REFUSED);
     }
+    assert_eq!(fleet.coordinator_ends(0, LIMIT).await, REFUSED);
     let halt = roster::shared(&fleet.broker).await.unwrap().halt.unwrap();
     assert_eq!(halt.code, 4004);
     let connections = fleet.discord.figures().await.connections;

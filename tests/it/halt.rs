@@ -10,7 +10,10 @@ use shardfleet::{
     wire::{self, topology::Halt},
 };
 
-use crate::support::fleet::{Fleet, wait::LIMIT};
+use crate::support::{
+    fleet::{Fleet, State, wait::LIMIT},
+    until,
+};
 
 /// Exit code of a halted fleet.
 const HALTED: Option<i32> = Some(77);
@@ -18,7 +21,8 @@ const HALTED: Option<i32> = Some(77);
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// Each code: both gateways end with 77 and say why; the halt is on record; a restarted gateway
-/// refuses without a connection. Cleared, the fleet goes on by RESUME.
+/// refuses without a connection. The coordinator says so too, and ends where its token is refused.
+/// Cleared, the fleet goes on by RESUME.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fatal_close_code_stops_the_fleet() {
     let codes = [
@@ -43,6 +47,18 @@ async fn a_fatal_close_code_stops_the_fleet() {
         }
         let shared = roster::shared(&fleet.broker).await.unwrap();
         assert_eq!(shared.halt.unwrap().code, code);
+        if code == 4004 {
+            assert_eq!(fleet.coordinator_ends(0, LIMIT).await, HALTED);
+            fleet.restart_coordinator(0);
+            assert_eq!(fleet.coordinator_ends(0, AT_ONCE).await, HALTED);
+        }
+        until("the coordinator says so", async || {
+            let log = fleet.log("coordinator-0");
+            let word = format!("with {code}");
+            let told = |line: &str| line.contains(&word) && line.contains("ERROR");
+            log.lines().any(told).then_some(())
+        })
+        .await;
 
         let connections = fleet.discord.figures().await.connections;
         fleet.restart_gateway(0);
@@ -51,6 +67,9 @@ async fn a_fatal_close_code_stops_the_fleet() {
         assert_eq!(figures.connections, connections, "{code}: it connected");
 
         clear(&fleet).await;
+        if code == 4004 {
+            fleet.restart_coordinator(0);
+        }
         fleet.restart_gateway(0);
         fleet.restart_gateway(1);
         fleet.resumed_since(&before, 4).await;
@@ -77,6 +96,33 @@ async fn a_new_token_clears_the_halt() {
     fleet.start_gateway().await;
     fleet.ready().await;
     fleet.audit().await;
+}
+
+/// The leader's token is refused by REST, and another coordinator's is not: that one leads, and shards go on
+/// identifying.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_token_is_refused_leaves_the_lead_to_another() {
+    let mut fleet = Fleet::start().coordinators(2).await;
+    let first = fleet.leader().await;
+    // Its next question alone: the other one's are answered.
+    let refuses = json!({ "fault": "rest", "route": "/gateway/bot", "status": 401, "count": 1 });
+    fleet.fault(refuses).await;
+    let before = fleet.discord.figures().await;
+    let invalid = json!({ "fault": "invalidate", "resumable": false, "shards": [0] });
+    fleet.fault(invalid).await;
+    let name = format!("coordinator-{first}");
+    let other = move |state: &State| {
+        let leader = state.fleet.leader.as_ref();
+        leader.is_some_and(|leader| leader.process != name)
+    };
+    fleet.wait_until("another leads", LIMIT, other).await;
+    fleet.ready().await;
+    let identifies = fleet.discord.figures().await.identifies;
+    assert_eq!(identifies, before.identifies + 1);
+    let name = format!("coordinator-{first}");
+    let state = fleet.state().await;
+    assert!(state.fleet.refused.contains(&name));
+    assert!(fleet.log(&name).contains("gives the lead up"));
 }
 
 /// What an operator does.

@@ -156,7 +156,13 @@ async fn stored(
     report.tell(&sizes::files(config, &layout, files::most()))?;
     let roster = Roster::gather(broker, CancellationToken::new()).await?;
     tokio::time::sleep(LISTEN).await;
-    report.tell(&sizes::capacity(config, &layout, &roster.processes()))
+    let processes = roster.processes();
+    for process in processes.iter().filter(|process| process.token_refused) {
+        let told = format!("Discord refuses that of {} (401)", process.process);
+        let hint = "restart it with the right token: it cannot read the limits";
+        report.tell(&Finding::wrong("token", told, hint))?;
+    }
+    report.tell(&sizes::capacity(config, &layout, &processes))
 }
 
 /// What the streams hold; nothing where they are not there, which was told above.

@@ -38,6 +38,13 @@ pub(super) fn table(overview: &Overview) -> String {
             "DIFFERS  the stream {stream} is not as the configuration wants it: `shardfleet check` says how"
         );
     }
+    for process in &overview.refused {
+        let process = printable(process);
+        _ = writeln!(
+            text,
+            "REFUSED  Discord refuses the token of {process} (401): restart it with the right one"
+        );
+    }
     let states: Vec<_> = overview
         .shards
         .by_state

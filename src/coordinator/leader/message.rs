@@ -32,6 +32,8 @@ pub enum Input<H> {
     Lost,
     /// Whether the fleet is halted.
     Halted(bool),
+    /// Leave the lead to others for a while: settle the ledger for them.
+    Yield,
     /// Lead no longer: settle the ledger for the next one.
     Drain,
     /// Time has passed.

@@ -161,6 +161,10 @@ impl<H: Clone> Leader<H> {
 
     pub(super) fn on_drain(&mut self, out: &mut Vec<Effect<H>>) {
         self.drained = true;
+        self.on_yield(out);
+    }
+
+    pub(super) fn on_yield(&mut self, out: &mut Vec<Effect<H>>) {
         match self.stage {
             Stage::Leading => {
                 self.stage = Stage::Settling;

@@ -354,6 +354,22 @@ fn a_follower_that_saw_the_last_write_need_not_wait_again() {
     assert_eq!(granted(&second.serve(effects)), [16]);
 }
 
+/// Another may lead meanwhile; later this one may again.
+#[test]
+fn whoever_yields_settles_the_ledger_and_leads_again() {
+    let mut desk = Desk::leading();
+    let written = desk.revisions;
+    let effects = desk.apply(Input::Yield);
+    assert_eq!(desk.serve(effects), [Effect::Drained]);
+    assert!(desk.revisions > written && !desk.leader.leads());
+    desk.apply(Input::Held(None));
+    assert_eq!(desk.win(6), [Effect::Announce]);
+    assert!(desk.leader.leads());
+    // A follower has nothing to settle.
+    let mut follower = Desk::follower();
+    assert_eq!(follower.apply(Input::Yield), [Effect::Drained]);
+}
+
 #[test]
 fn a_halted_fleet_waits_and_goes_on() {
     let mut desk = Desk::leading();
