@@ -17,6 +17,7 @@ pub mod metrics;
 mod news;
 mod service;
 pub mod slowdown;
+mod standstill;
 mod topology;
 mod unheld;
 mod watch;
@@ -35,6 +36,7 @@ use self::{
     leaving::Leaving,
     limits::Discord,
     service::Answers,
+    standstill::Standstill,
     topology::Seed,
     unheld::Leases,
     yielding::Yielding,
@@ -137,6 +139,7 @@ pub async fn run(
         shown: Boottime::default(),
         settled: false,
         announced: false,
+        standstill: Standstill::default(),
         yielding: Yielding::default(),
         ended: ended.clone(),
     };

@@ -4,6 +4,7 @@ mod footing;
 pub mod looks;
 pub mod namesake;
 pub mod overview;
+pub mod waits;
 
 use std::{
     collections::BTreeMap,

@@ -244,12 +244,19 @@ impl<H> Buckets<H> {
         ))
     }
 
-    /// When the first waiting request's bucket is free; none if nobody waits.
-    pub fn next_free(&self) -> Option<Boottime> {
+    /// When the first waiting request's bucket is free, and its shard may be granted; none if nobody waits.
+    pub fn next_free(&self, ready: impl Fn(u32) -> Boottime) -> Option<Boottime> {
         (0..self.last.len())
-            .filter(|bucket| !self.waiting.is_idle(*bucket))
-            .map(|bucket| self.free_at(bucket))
+            .filter_map(|bucket| {
+                let shards = self.waiting.line(bucket).map(|entry| entry.shard);
+                Some(shards.map(&ready).min()?.max(self.free_at(bucket)))
+            })
             .min()
+    }
+
+    /// Every shard that waits.
+    pub fn shards(&self) -> impl Iterator<Item = u32> {
+        (0..self.last.len()).flat_map(|bucket| self.waiting.line(bucket).map(|entry| entry.shard))
     }
 
     /// How many requests wait.

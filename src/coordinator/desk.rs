@@ -13,13 +13,14 @@ use super::{
     ledger::Job,
     metrics,
     service::{Answers, ReplyTo},
+    standstill::Standstill,
     yielding::{ASIDE, Yielding},
 };
 use crate::{
     broker::Broker,
     clock::{self, Boottime},
     lease::{self, Held, Keeper, Owner},
-    roster::Board,
+    roster::{Board, waits},
     subject::COORDINATOR_LEASE,
     supervise::Failure,
     wire::{self, identify::Leader as Announcement},
@@ -45,6 +46,7 @@ pub(super) struct Desk {
     pub(super) shown: Boottime,
     pub(super) settled: bool,
     pub(super) announced: bool,
+    pub(super) standstill: Standstill,
     pub(super) yielding: Yielding,
     /// Cancelled before anything ends that others of the role wait for.
     pub(super) ended: CancellationToken,
@@ -119,13 +121,13 @@ impl Desk {
                     draining = Some(now.plus(LAST_WORD));
                     Input::Drain
                 }
-                changed = stand.changed() => match changed {
-                    Some(held) => Input::Held(held),
-                    None => {
+                changed = stand.changed() => {
+                    let Some(held) = changed else {
                         outcome = Err(Failure::panicked(lease::TASK));
                         break;
-                    }
-                },
+                    };
+                    Input::Held(held)
+                }
                 Ok(()) = news.refused.changed() => {
                     let refused = *news.refused.borrow_and_update();
                     self.board.token_refused(refused);
@@ -187,6 +189,14 @@ impl Desk {
             if self.announced && !status.leader {
                 self.announced = false;
                 tracing::warn!("this coordinator leads no more");
+            }
+            if self.standstill.look(&status, now)
+                && let Some(why) = waits::why(&status, clock::unix_ms())
+            {
+                tracing::warn!(
+                    waiting = status.queue,
+                    "shards that wait to identify are {why}"
+                );
             }
             metrics::show(&status);
             metrics::limits_unread(self.leader.limits_unread(now));

@@ -13,6 +13,7 @@
 mod limits;
 mod message;
 mod open;
+mod outlook;
 mod request;
 mod write;
 
@@ -21,11 +22,7 @@ use std::time::Duration;
 pub use self::message::{Effect, Input, Sighting, Unreadable, Written};
 use self::{limits::Limits, write::Writing};
 use super::{buckets::Buckets, budget::Budget, slowdown::Slowdown};
-use crate::{
-    clock::Boottime,
-    lease::Held,
-    wire::{identify::Ledger, status::CoordinatorStatus},
-};
+use crate::{clock::Boottime, lease::Held, wire::identify::Ledger};
 
 /// What an operator decides about the leader.
 #[derive(Clone, Debug)]
@@ -174,30 +171,6 @@ impl<H: Clone> Leader<H> {
         self.stage != Stage::Following
     }
 
-    /// The role at a glance.
-    pub fn status(&self, now: Boottime) -> CoordinatorStatus {
-        let queue = u32::try_from(self.buckets.waiting()).unwrap_or(u32::MAX);
-        let answer = self.limits.answer;
-        let recommended = answer.map(|answer| answer.shards);
-        CoordinatorStatus {
-            leader: matches!(self.stage, Stage::Leading | Stage::Settling),
-            epoch: self.held.map_or(0, |held| held.epoch.0),
-            shards: self.shards.unwrap_or(0),
-            max_concurrency: self.ledger.max_concurrency,
-            limit: self.budget.total(),
-            remaining: self.budget.remaining().unwrap_or(0),
-            reserve: self.budget.reserve(),
-            reset_at_ms: self.budget.reset_at_ms(),
-            queue,
-            next_grant_ms: self.next_grant(now).map(|span| {
-                let ms = span.as_millis();
-                u64::try_from(ms).unwrap_or(u64::MAX)
-            }),
-            granted: self.granted,
-            recommended_shards: recommended.filter(|shards| Some(*shards) != self.shards),
-        }
-    }
-
     /// Whatever time or the last input has made due.
     fn advance(&mut self, now: Boottime, out: &mut Vec<Effect<H>>) {
         if self.stage == Stage::Following {
@@ -214,21 +187,6 @@ impl<H: Clone> Leader<H> {
         }
         self.write_if_due(now, out);
         self.ask_limits_if_due(now, out);
-    }
-
-    /// How long until somebody is granted; none if nobody waits or nothing says when.
-    fn next_grant(&self, now: Boottime) -> Option<Duration> {
-        let free = self.buckets.next_free()?;
-        if self.halted != Some(false) || self.stage != Stage::Leading {
-            return None;
-        }
-        let slowed = self.shards.and_then(|n| self.slowdown.fleet_ready(n));
-        let day = (self.budget.spendable() == 0).then_some(self.limits.next);
-        Some(
-            free.max(slowed.unwrap_or(free))
-                .max(day.unwrap_or(free))
-                .since(now),
-        )
     }
 
     fn lapsed(&self, now: Boottime) -> bool {

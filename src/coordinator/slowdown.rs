@@ -18,6 +18,10 @@ use std::{
 
 use crate::{clock::Boottime, wire::identify::Slowed};
 
+mod outlook;
+
+pub use self::outlook::Outlook;
+
 /// Who identified within the hour.
 #[derive(Debug, Default)]
 pub struct Slowdown {
@@ -76,11 +80,9 @@ impl Slowdown {
 
     /// From when on anybody may identify again, if the fleet is slowed down.
     pub fn fleet_ready(&self, shards: u32) -> Option<Boottime> {
-        let grants = u32::try_from(self.grants.len()).unwrap_or(u32::MAX);
-        let free = shards.saturating_mul(2).saturating_add(FLEET_FREE);
-        let steps = grants.checked_sub(free)? / (shards / 8).max(4);
+        let pause = fleet_pause(self.grants.len(), shards)?;
         let (last, _) = self.grants.back()?;
-        Some(last.plus(doubled(FLEET_FIRST_PAUSE, steps, FLEET_LONGEST_PAUSE)))
+        Some(last.plus(pause))
     }
 
     /// Forgets what is older than an hour.
@@ -197,6 +199,18 @@ impl Slowdown {
 /// The shard of a fleet of so many; none for a guest.
 pub fn own(named: Option<u32>, shards: u32) -> Option<u32> {
     named.filter(|shard| *shard < shards)
+}
+
+/// From one identify of a fleet to the next, after so many within the hour; none: it is not slowed down.
+fn fleet_pause(grants: usize, shards: u32) -> Option<Duration> {
+    let grants = u32::try_from(grants).unwrap_or(u32::MAX);
+    let steps = grants.checked_sub(fleet_free(shards))? / (shards / 8).max(4);
+    Some(doubled(FLEET_FIRST_PAUSE, steps, FLEET_LONGEST_PAUSE))
+}
+
+/// So many identifies of an hour do not slow a fleet of so many shards down.
+fn fleet_free(shards: u32) -> u32 {
+    shards.saturating_mul(2).saturating_add(FLEET_FREE)
 }
 
 fn millis(span: Duration) -> u64 {

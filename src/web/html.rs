@@ -8,7 +8,7 @@ mod processes;
 use std::{collections::BTreeMap, fmt::Write};
 
 use super::chronicle::Chronicle;
-use crate::roster::overview::Overview;
+use crate::roster::{overview::Overview, waits};
 
 const TEMPLATE: &str = include_str!("status.html");
 
@@ -79,6 +79,13 @@ fn alerts(fleet: &Overview) -> String {
             format!("Discord refuses the token of {process} (401): restart it with the right one.");
         alert(&mut text, &told);
     }
+    let waits = fleet.leader.as_ref();
+    if let Some(why) = waits.and_then(|leader| waits::why(&leader.status, fleet.at_ms)) {
+        alert(
+            &mut text,
+            &format!("Shards that wait to identify are {why}."),
+        );
+    }
     if let Some(halt) = &fleet.halt {
         let told = format!(
             "The fleet is halted: Discord closed shard {} of {} with {}: {}",
@@ -117,23 +124,49 @@ fn time_of_day(at_ms: u64) -> String {
     format!("{hours:02}:{minutes:02}:{:02}", seconds % 60)
 }
 
-/// A length of time for people: `42 s`, `3 min 5 s`, `2 h 10 min`.
-fn span(ms: u64) -> String {
-    let seconds = ms.div_ceil(1_000);
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         roster::overview::Shared,
-        wire::status::{GatewayStatus, ShardState, ShardStatus, Status},
+        wire::status::{
+            CoordinatorStatus, GatewayStatus, ShardState, ShardStatus, SlowdownStatus, Status,
+        },
     };
+
+    /// A slowdown is in the estimate; at the reserve there is none.
+    #[test]
+    fn the_page_says_why_shards_wait_and_for_how_long() {
+        let led = |at_reserve, slowdown| {
+            let coordinator = CoordinatorStatus {
+                leader: true,
+                queue: 14,
+                max_concurrency: 4,
+                remaining: 50,
+                at_reserve,
+                slowdown,
+                ..CoordinatorStatus::default()
+            };
+            let process = Status {
+                process: "a".to_owned(),
+                coordinator: Some(coordinator),
+                ..Status::default()
+            };
+            let fleet = Overview::new("discord", Shared::default(), vec![process], 0);
+            page("discord", &parts(&fleet, &Chronicle::default()))
+        };
+        assert!(led(false, None).contains("done in about 20 s"));
+        let slowdown = SlowdownStatus {
+            identifies: 118,
+            pause_ms: 16_000,
+            all_ms: 350_000,
+            ..SlowdownStatus::default()
+        };
+        let slow = led(false, Some(slowdown));
+        assert!(slow.contains("done in about 5 min 50 s") && slow.contains("slowed down"));
+        let held = led(true, None);
+        assert!(held.contains("spend-reserve N") && !held.contains("done in"));
+    }
 
     fn gateway(number: u32, shards: std::ops::Range<u32>) -> Status {
         let shard = |shard| ShardStatus {
@@ -208,11 +241,5 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("0 unheld"), "{page}");
-    }
-
-    #[test]
-    fn spans_are_for_people() {
-        let spans = [0, 41_001, 185_000, 7_800_000].map(span);
-        assert_eq!(spans, ["0 s", "42 s", "3 min 5 s", "2 h 10 min"]);
     }
 }

@@ -168,7 +168,28 @@ pub struct CoordinatorStatus {
     pub next_grant_ms: Option<u64>,
     /// Grants since it leads.
     pub granted: u64,
+    /// True while shards wait and no more than the reserve is left of the day.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub at_reserve: bool,
+    /// What slows down those that wait, on top of Discord's limits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub slowdown: Option<SlowdownStatus>,
     /// Shards that Discord recommends, where that differs from what the fleet runs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub recommended_shards: Option<u32>,
+}
+
+/// Shards that wait are slowed down, since they identified again and again within the hour.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SlowdownStatus {
+    /// Identifies of the fleet within the hour.
+    pub identifies: u32,
+    /// Milliseconds from one grant to the next; 0: the fleet is not slowed down, but some shards are.
+    pub pause_ms: u64,
+    /// Milliseconds until nothing is slowed down, if nobody identifies meanwhile.
+    pub ends_ms: u64,
+    /// Milliseconds until all that wait are granted.
+    pub all_ms: u64,
+    /// Some of those that wait for themselves alone.
+    pub shards: Vec<u32>,
 }

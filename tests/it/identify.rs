@@ -4,6 +4,7 @@
 mod cold_start;
 mod lowered;
 mod takeover;
+mod waits;
 
 use std::time::Duration;
 

@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use crate::{
-    roster::overview::{Leader, Overview},
+    roster::{
+        overview::{Leader, Overview},
+        waits,
+    },
     wire::status::{ShardState, Status},
 };
 
@@ -106,6 +109,9 @@ fn leading(text: &mut String, leader: &Leader, now_ms: u64) {
         None => String::new(),
     };
     _ = writeln!(text, "queue    {} wait to identify{next}", status.queue);
+    if let Some(why) = waits::why(status, now_ms) {
+        _ = writeln!(text, "waits    {why}");
+    }
     if let Some(recommended) = status.recommended_shards {
         _ = writeln!(text, "note     Discord recommends {recommended} shards");
     }
@@ -197,8 +203,50 @@ mod tests {
     use super::*;
     use crate::{
         roster::overview::Shared,
-        wire::status::{CoordinatorStatus, GatewayStatus, ShardStatus},
+        wire::status::{CoordinatorStatus, GatewayStatus, ShardStatus, SlowdownStatus},
     };
+
+    /// A fleet whose leader says so.
+    fn led(status: CoordinatorStatus) -> Overview {
+        let process = Status {
+            process: "a".to_owned(),
+            token_refused: true,
+            coordinator: Some(CoordinatorStatus {
+                leader: true,
+                queue: 14,
+                remaining: 50,
+                ..status
+            }),
+            ..Status::default()
+        };
+        Overview::new("discord", Shared::default(), vec![process], 0)
+    }
+
+    #[test]
+    fn what_keeps_those_that_wait_is_named() {
+        let reserve = table(&led(CoordinatorStatus {
+            at_reserve: true,
+            ..CoordinatorStatus::default()
+        }));
+        for part in [
+            "14 wait to identify\n",
+            "waits    held at the reserve",
+            "spend-reserve",
+        ] {
+            assert!(reserve.contains(part), "{part} is not in:\n{reserve}");
+        }
+        assert!(reserve.starts_with("REFUSED  Discord refuses the token of a (401)"));
+        let slowdown = SlowdownStatus {
+            identifies: 118,
+            pause_ms: 16_000,
+            ..SlowdownStatus::default()
+        };
+        let slow = table(&led(CoordinatorStatus {
+            slowdown: Some(slowdown),
+            ..CoordinatorStatus::default()
+        }));
+        assert!(slow.contains("waits    slowed down: the fleet identified 118 times"));
+    }
 
     #[test]
     fn the_fleet_at_a_glance() {

@@ -1,5 +1,6 @@
 mod guests;
 mod limits;
+mod waits;
 
 use super::*;
 use crate::{

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{escape, span};
-use crate::{
-    roster::overview::{Leader, Overview},
-    wire::identify::SPACING,
+use super::escape;
+use crate::roster::{
+    overview::{Leader, Overview},
+    waits::{self, span},
 };
 
 pub(super) fn figures(fleet: &Overview) -> String {
@@ -45,15 +45,19 @@ fn led(text: &mut String, leader: &Leader, now_ms: u64) {
     let more = format!("{} in reserve; a new day in {day}", status.reserve);
     let well = status.remaining > status.reserve;
     figure(text, "Identifies left today", &left, &more, well);
-    let more = if status.queue == 0 {
-        "no cold start under way".to_owned()
-    } else {
-        let rounds = u64::from(status.queue.div_ceil(status.max_concurrency.max(1)));
-        let each = u64::try_from(SPACING.as_millis()).unwrap_or_default();
-        format!("done in about {}", span(rounds.saturating_mul(each)))
+    let more = match waits::all_granted_in(status) {
+        _ if status.queue == 0 => "no cold start under way".to_owned(),
+        Some(ms) => format!("done in about {}", span(ms)),
+        None => "held at the reserve".to_owned(),
     };
     let queue = status.queue.to_string();
-    figure(text, "Waiting to identify", &queue, &more, true);
+    figure(
+        text,
+        "Waiting to identify",
+        &queue,
+        &more,
+        !status.at_reserve,
+    );
 }
 
 fn figure(text: &mut String, name: &str, value: &str, more: &str, well: bool) {

@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
-use super::{escape, span};
-use crate::{roster::overview::Overview, wire::status::Status};
+use super::escape;
+use crate::{
+    roster::{overview::Overview, waits::span},
+    wire::status::Status,
+};
 
 pub(super) fn processes(fleet: &Overview) -> String {
     let mut text = "<table><thead><tr><th scope=col>Process<th scope=col>Role<th scope=col>Release\
