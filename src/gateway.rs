@@ -101,6 +101,14 @@ pub async fn run(
         remembered: Remembered::default(),
         sessions: Sessions::default(),
     });
+    let over = halt::of_another(&state, &config.discord.token).await;
+    let over = over.inspect_err(|error| tracing::warn!("whether an old halt stands: {error}"));
+    if let Ok(Some(over)) = over {
+        let (shared, until) = (Arc::clone(&shared), shutdown.clone());
+        let ready = move || shared.gauges.ready();
+        let clearing = async move { _ = until.run_until_cancelled(over.clear(ready)).await };
+        supervise::helper("halt-over", clearing);
+    }
     let (reports, heard) = mpsc::unbounded_channel();
     let mut lanes = Vec::new();
     for number in 0..lane_count(config.gateway.lanes.0) {

@@ -101,6 +101,12 @@ impl Gauges {
             .collect()
     }
 
+    /// True if a shard receives events.
+    pub fn ready(&self) -> bool {
+        let mut shards = self.statuses().into_iter();
+        shards.any(|shard| shard.state == ShardState::Ready)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ShardId, Arc<Gauge>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

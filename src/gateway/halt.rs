@@ -2,6 +2,7 @@
 
 use futures_util::{Stream, StreamExt};
 
+use super::LOOK_EVERY;
 use crate::{
     bot::{BotId, Said},
     broker::bucket::{Bucket, Entry, KvError},
@@ -108,6 +109,45 @@ pub fn watch(state: &Bucket, token: &Secret) -> impl Stream<Item = Halt> + Unpin
         let halt = entry.and_then(|entry| wire::decode::<Halt>(&entry.value).ok());
         std::future::ready(halt.filter(|halt| halt.token == fingerprint))
     }))
+}
+
+/// A halt under another token that stands as this process begins.
+///
+/// # Errors
+/// Where NATS does not answer.
+pub async fn of_another(state: &Bucket, token: &Secret) -> Result<Option<Over>, KvError> {
+    let entry = state.get(HALT).await?;
+    let over = entry
+        .filter(|entry| fingerprint(entry).is_some_and(|standing| standing != token.fingerprint()));
+    Ok(over.map(|entry| Over {
+        state: state.clone(),
+        revision: entry.revision,
+    }))
+}
+
+/// A halt that binds no process with this token, and is still told to whoever looks at the fleet.
+pub struct Over {
+    state: Bucket,
+    revision: u64,
+}
+
+impl Over {
+    /// Clears it once `ready`: Discord has taken this process's token since. One that was written later is
+    /// left alone, it may be of a newer token.
+    pub async fn clear(self, ready: impl Fn() -> bool) {
+        while !ready() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        match self.state.delete(HALT, self.revision).await {
+            Ok(()) => tracing::info!("the halt under another token is over, and cleared"),
+            // Somebody was faster.
+            Err(KvError::Conflict) => {}
+            Err(error) => tracing::warn!(
+                "the halt under another token is over, and not cleared: {error}; \
+                 `shardfleet resume-fleet` does that"
+            ),
+        }
+    }
 }
 
 #[cfg(test)]

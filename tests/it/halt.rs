@@ -77,7 +77,7 @@ async fn a_fatal_close_code_stops_the_fleet() {
     assert_eq!(fleet.audit().await.gaps, 0);
 }
 
-/// The halt is the token's: under another one the fleet starts as though there was none.
+/// The halt is the token's: under another one the fleet starts as though there was none, and then there is none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_token_clears_the_halt() {
     let mut fleet = Fleet::start().gateways(0).cold().await;
@@ -95,6 +95,11 @@ async fn a_new_token_clears_the_halt() {
     state.create(HALT, wire::encode(&halt)).await.unwrap();
     fleet.start_gateway().await;
     fleet.ready().await;
+    until("the halt is cleared", async || {
+        let shared = roster::shared(&fleet.broker).await.ok()?;
+        shared.halt.is_none().then_some(())
+    })
+    .await;
     fleet.audit().await;
 }
 
