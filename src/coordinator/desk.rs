@@ -108,7 +108,9 @@ impl Desk {
         let mut draining = None;
         loop {
             let now = clock::boottime();
-            stand = self.move_on(stand, &owner, now).await;
+            if draining.is_none() {
+                stand = self.move_on(stand, &owner, now).await;
+            }
             let until = draining.map_or(SHOW_EVERY, |until: Boottime| until.since(now));
             if until.is_zero() || (draining.is_some() && self.settled) {
                 break;
