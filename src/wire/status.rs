@@ -193,3 +193,28 @@ pub struct SlowdownStatus {
     /// Some of those that wait for themselves alone.
     pub shards: Vec<u32>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one says and the other does not know is as though it was not said.
+    #[test]
+    fn releases_with_and_without_the_newer_fields_read_each_other() {
+        let old = r#"{"v":1,"process":"p","version":"0","pid":1,"started_ms":1,"at_ms":1,"draining":false,"coordinator":{"leader":true,"epoch":7,"shards":4,"max_concurrency":1,"limit":9,"remaining":5,"reserve":5,"reset_at_ms":1,"queue":2,"next_grant_ms":null,"granted":0}}"#;
+        let mut status: Status = crate::wire::decode(old.as_bytes()).unwrap();
+        assert_eq!(crate::wire::encode(&status), old);
+        status.token_refused = true;
+        let coordinator = status.coordinator.as_mut().unwrap();
+        coordinator.at_reserve = true;
+        coordinator.slowdown = Some(SlowdownStatus::default());
+        let new = crate::wire::encode(&status);
+        assert_eq!(crate::wire::decode::<Status>(&new).unwrap(), status);
+        // Nothing that an older release reads has moved.
+        let shown = String::from_utf8_lossy(&new);
+        assert!(
+            shown.contains(r#""next_grant_ms":null,"granted":0"#),
+            "{shown}"
+        );
+    }
+}
