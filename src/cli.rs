@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod drain;
 mod operator;
+mod reconnect;
 mod reserve;
 mod resume;
 mod role;
@@ -107,6 +108,9 @@ enum Command {
     Set(set::SetOptions),
     /// Hands one process's groups over; it stays up, and takes none until it is started anew
     Drain(drain::DrainOptions),
+    /// Has shards connect anew, by RESUME or with a new session; says what that costs first
+    #[command(after_help = reconnect::EXAMPLES)]
+    Reconnect(reconnect::ReconnectOptions),
     /// Lets the fleet spend N identifies of the day's reserve
     SpendReserve(reserve::ReserveOptions),
     /// Clears a halt, once what caused it is mended
@@ -162,6 +166,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Tail(options) => block_on(tail::run(&load()?, options)),
         Command::Set(options) => block_on(set::run(&load()?, &options)),
         Command::Drain(options) => block_on(drain::run(&load()?, &options)),
+        Command::Reconnect(options) => block_on(reconnect::run(&load()?, &options)),
         Command::SpendReserve(options) => block_on(reserve::run(&load()?, &options)),
         Command::ResumeFleet => block_on(resume::run(&load()?)),
         Command::Completions(options) => shell::completions(&options),

@@ -27,7 +27,7 @@ pub use self::{
     gateway::{Assignment, Coordinator, Format, Gateway, Log, Process, Web},
     identity::Identity,
     load::{Sources, load},
-    nats::{Lease, Nats, Storage, Stream},
+    nats::{Compression, Lease, Nats, Storage, Stream},
     notes::Note,
     value::{Secret, Size, Span, Switch},
 };

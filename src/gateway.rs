@@ -27,6 +27,7 @@ pub mod ordinal;
 pub mod peek;
 pub mod reach;
 pub mod ready;
+pub mod reconnect;
 pub mod remembered;
 pub mod session;
 pub mod sessions;
@@ -128,6 +129,8 @@ pub async fn run(
     let leases = bucket::open(&broker, &names.lease_bucket(), &start).await?;
     let asked = CancellationToken::new();
     drain::hear(&broker, board.clone(), asked.clone(), gathering.clone()).await?;
+    let (process, gauges) = (board.process(), shared.gauges.clone());
+    reconnect::hear(&broker, &process, gauges, gathering.clone()).await?;
     let supervisor = Supervisor {
         ordinal: ordinal::of(&config)?,
         config,

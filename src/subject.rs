@@ -117,6 +117,11 @@ impl Names {
         format!("fleet.{}.drain.{process}", self.fleet)
     }
 
+    /// Where one process is told to connect shards anew.
+    pub fn reconnect(&self, process: &str) -> String {
+        format!("fleet.{}.reconnect.{process}", self.fleet)
+    }
+
     /// The bucket of leases.
     pub fn lease_bucket(&self) -> String {
         format!("{}_lease", self.fleet)
@@ -187,6 +192,7 @@ mod tests {
         assert_eq!(names.commands(), "fleet.discord.command");
         assert_eq!(names.status("a"), "fleet.discord.status.a");
         assert_eq!(names.drain("a"), "fleet.discord.drain.a");
+        assert_eq!(names.reconnect("a"), "fleet.discord.reconnect.a");
         assert_eq!(names.lease_bucket(), "discord_lease");
         assert_eq!(names.state_bucket(), "discord_state");
         assert_eq!(group_lease(2, GroupId(7)), "group.2.7");

@@ -17,6 +17,7 @@ pub mod event;
 mod id;
 pub mod identify;
 pub mod ingest;
+pub mod reconnect;
 pub mod session;
 pub mod status;
 pub mod topology;

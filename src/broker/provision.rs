@@ -12,7 +12,7 @@ use async_nats::jetstream::{
     ErrorCode,
     context::{CreateStreamError, CreateStreamErrorKind, GetStreamError, GetStreamErrorKind},
     kv,
-    stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
+    stream::{Compression, Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType},
 };
 
 pub(super) use self::differences::differences;
@@ -221,6 +221,7 @@ pub fn wanted_streams(
                 Storage::File => StorageType::File,
                 Storage::Memory => StorageType::Memory,
             },
+            compression: compression(stream.compression),
             allow_direct: true,
             // Not of a server before 2.14, where every message is published alone.
             allow_batch_publish: true,
@@ -231,6 +232,14 @@ pub fn wanted_streams(
             ..Default::default()
         })
         .collect()
+}
+
+/// As the server has it; none: not compressed.
+pub fn compression(wanted: config::Compression) -> Option<Compression> {
+    match wanted {
+        config::Compression::None => None,
+        config::Compression::S2 => Some(Compression::S2),
+    }
 }
 
 fn subjects(names: &Names, layout: &Layout, partition: u32, partitions: u32) -> Vec<String> {

@@ -42,6 +42,8 @@ section! {
         replicas: Count<1, 5> = Count(1), plain "1, 3 or 5";
         /// Where they are kept.
         storage: Storage = Storage::File, plain "\"file\" or \"memory\"";
+        /// Whether the server compresses what it writes to disk; of streams that are there it changes nothing.
+        compression: Compression = Compression::None, plain "\"none\" or \"s2\"";
         /// How long.
         max_age: Span = Span::secs(6 * 3600), plain "a number and a unit, such as \"6h\"";
         /// How much, in each stream.
@@ -62,6 +64,28 @@ section! {
         ttl: Span = Span::secs(15), plain "a number and a unit from \"6s\" to \"5m\"; an election in a replicated NATS takes 4 to 9 s";
     }
 }
+
+/// What a server makes of a stream's blocks on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// As they come.
+    None,
+    /// S2: about a fifth of the bytes, for more of the server's CPU.
+    S2,
+}
+
+impl FromStr for Compression {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "none" => Ok(Self::None),
+            "s2" => Ok(Self::S2),
+            _ => Err(format!("{text:?} is no compression")),
+        }
+    }
+}
+from_text!(Compression);
 
 /// Where a stream is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

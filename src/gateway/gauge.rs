@@ -9,6 +9,7 @@ use std::{
 };
 
 use metrics::gauge;
+use tokio::sync::watch;
 
 use super::{forward::Progress, metrics as table};
 use crate::{
@@ -28,6 +29,16 @@ pub struct Gauge {
     last_event_ms: AtomicU64,
     /// What its publisher has stored.
     pub progress: Arc<Progress>,
+    /// The other way: how often an operator had it connect anew, and how.
+    reconnects: watch::Sender<Reconnects>,
+}
+
+/// Words of an operator to one shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconnects {
+    count: u64,
+    /// The last one: with a new session.
+    pub new_session: bool,
 }
 
 impl Gauge {
@@ -50,6 +61,11 @@ impl Gauge {
     /// A gap was announced.
     pub fn gap(&self) {
         self.gaps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Hears of an operator's words to connect anew.
+    pub fn reconnects(&self) -> watch::Receiver<Reconnects> {
+        self.reconnects.subscribe()
     }
 
     fn status(&self, shard: ShardId, now_ms: u64) -> ShardStatus {
@@ -99,6 +115,21 @@ impl Gauges {
             .iter()
             .map(|(shard, gauge)| gauge.status(*shard, now_ms))
             .collect()
+    }
+
+    /// Has a shard connect anew; false: it does not run here.
+    pub fn reconnect(&self, shard: ShardId, new_session: bool) -> bool {
+        let gauges = self.lock();
+        let Some(gauge) = gauges.get(&shard) else {
+            return false;
+        };
+        gauge.reconnects.send_modify(|last| {
+            *last = Reconnects {
+                count: last.count + 1,
+                new_session,
+            };
+        });
+        true
     }
 
     /// True if a shard receives events.

@@ -2,7 +2,8 @@
 //!
 //! docs/ARCHITECTURE.md holds the same as a table, and a test compares the two. Whatever Discord does, or
 //! leaves undone, no state outlives its limit, and a shard that fails again and again connects ever more
-//! seldom. The only close code that a shard sends is 4000: 1000 and 1001 would end the session.
+//! seldom. The only close code that a shard sends is 4000: 1000 and 1001 would end the session, so that
+//! 1000 is sent where an operator gives it up, and nowhere else.
 
 mod action;
 mod state;
@@ -122,6 +123,16 @@ impl Lifecycle {
             (Event::Reconnect, _) => {
                 let text = "Discord asked for a reconnect (op 7)";
                 return self.close(Reason::lives(text), now);
+            }
+            (Event::Asked { new_session }, state) => {
+                let text = "an operator has it connect anew";
+                let has_one = state == Live || self.target != Target::Identify;
+                let session = if new_session && has_one {
+                    SessionFate::GivenUp
+                } else {
+                    SessionFate::Lives
+                };
+                return self.close(Reason { text, session }, now);
             }
             (Event::Invalid { resumable }, state) => {
                 return self.invalid(resumable, state, now, rng);

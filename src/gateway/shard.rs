@@ -24,6 +24,7 @@ use super::{
     ask::Asking,
     command::{Asks, Commands},
     discord::Discord,
+    gauge::Reconnects,
     keep::KeepClock,
     kind::Kinds,
     lifecycle::Lifecycle,
@@ -117,13 +118,16 @@ impl Shard {
             topology,
         );
         let intake = Intake::new(self.id, track, kinds, self.sink.clone());
+        let reconnects = self.sink.gauge.reconnects();
         let news = News::new(asks, self.stop.clone())
+            .changes(&reconnects, || Word::Reconnect)
             .changes(&self.leader, || Word::Leader)
             .changes(&self.topology, || Word::Topology)
             .changes(&self.held, || Word::Changed)
             .changes(self.discord.address.changes(), || Word::Address);
         let mut run = Run {
             news,
+            reconnects,
             alarm: Alarm::new(now),
             lifecycle: Lifecycle::new(now),
             keep: KeepClock::new(now),
@@ -144,6 +148,7 @@ impl Shard {
 struct Run {
     shard: Shard,
     news: News,
+    reconnects: watch::Receiver<Reconnects>,
     alarm: Alarm,
     lifecycle: Lifecycle,
     keep: KeepClock,
@@ -225,6 +230,10 @@ impl Run {
                 self.intake.choose(topology);
             }
             Word::Address => self.lifecycle.moved(now, &mut self.rng),
+            Word::Reconnect => {
+                let new_session = self.reconnects.borrow_and_update().new_session;
+                self.reconnect(new_session, now).await;
+            }
             Word::Changed => {}
         }
         None

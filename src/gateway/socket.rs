@@ -32,7 +32,11 @@ use crate::{
 pub use self::open::{Tls, native_tls};
 
 /// The code that keeps the session: whatever is neither 1000 nor 1001 does.
-const CLOSE: u16 = 4000;
+pub const KEEPS: u16 = 4000;
+/// The code that ends it.
+///
+/// <https://discord.com/developers/docs/events/gateway#disconnecting>
+pub const GIVES_UP: u16 = 1000;
 /// Frames that Discord takes from a connection in [`MINUTE`].
 ///
 /// <https://discord.com/developers/docs/events/gateway#rate-limiting>
@@ -147,9 +151,9 @@ impl Socket {
         self.write(Message::text(json)).await
     }
 
-    /// Sends a close frame that keeps the session.
-    pub async fn close(&mut self) -> Sent {
-        let code = CloseCode::try_from(CLOSE).ok();
+    /// Sends a close frame.
+    pub async fn close(&mut self, code: u16) -> Sent {
+        let code = CloseCode::try_from(code).ok();
         self.write(Message::close(code, "")).await
     }
 

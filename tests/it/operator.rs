@@ -99,6 +99,43 @@ async fn set_changes_what_is_forwarded() {
     .await;
 }
 
+/// By RESUME nothing is spent and nothing lost; a new session is given only to who says that it is meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn shards_connect_anew_where_an_operator_says_so() {
+    let start = Fleet::start().group_size(2).gateways(2);
+    let mut fleet = start.events_per_second(400).await;
+    fleet.flow(400).await;
+    let before = fleet.discord.figures().await;
+    let (code, text) = run(&fleet, &["reconnect", "1", "3"]);
+    assert!(code == 0 && text.contains("no identify is spent"), "{text}");
+    let now = fleet.discord.figures().await;
+    assert_eq!(
+        (now.resumes, now.identifies),
+        (before.resumes + 2, before.identifies)
+    );
+    let (code, text) = run(&fleet, &["reconnect", "0", "--new-session"]);
+    assert!(
+        code == 1 && text.contains("1 of ") && text.contains("--yes"),
+        "{text}"
+    );
+    let (code, text) = run(&fleet, &["reconnect", "99"]);
+    assert!(
+        code == 1 && text.contains("no gateway runs shard 99"),
+        "{text}"
+    );
+    let now = fleet.discord.figures().await;
+    assert_eq!(now.connections, before.connections + 2);
+    let (code, text) = run(&fleet, &["reconnect", "0", "--new-session", "--yes"]);
+    assert!(code == 0 && text.contains("receive events again"), "{text}");
+    let now = fleet.discord.figures().await;
+    assert_eq!(
+        (now.resumes, now.identifies),
+        (before.resumes + 2, before.identifies + 1)
+    );
+    fleet.flow(400).await;
+    assert_eq!(fleet.audit().await.gaps, 1);
+}
+
 /// Events as they come, chosen by shard, name and guild.
 #[tokio::test(flavor = "multi_thread")]
 async fn tail_shows_the_events_that_are_wanted() {

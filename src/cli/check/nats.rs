@@ -150,7 +150,11 @@ async fn stored(
     for finding in room::account(config, account, missing) {
         report.tell(&finding)?;
     }
-    for finding in sizes::stream(config, &layout, taken(config, broker).await) {
+    let (taken, compressed) = taken(config, broker).await;
+    for finding in sizes::stream(config, &layout, taken)
+        .into_iter()
+        .chain(compressed)
+    {
         report.tell(&finding)?;
     }
     report.tell(&sizes::files(config, &layout, files::most()))?;
@@ -165,22 +169,24 @@ async fn stored(
     report.tell(&sizes::capacity(config, &layout, &processes))
 }
 
-/// What the streams hold; nothing where they are not there, which was told above.
-async fn taken(config: &Config, broker: &Broker) -> Taken {
-    let mut taken = Taken::default();
+/// What the streams hold, and which are compressed otherwise than configured; nothing where they are not there, which was told above.
+async fn taken(config: &Config, broker: &Broker) -> (Taken, Vec<Finding>) {
+    let (mut taken, mut compressed) = (Taken::default(), Vec::new());
     let partitions = config.stream.partitions.0;
     for partition in 0..partitions {
         let name = broker.names.stream(partition, partitions);
-        let Ok(stream) = broker.jetstream.get_stream(name).await else {
+        let Ok(stream) = broker.jetstream.get_stream(&name).await else {
             continue;
         };
+        let is = stream.cached_info().config.compression.as_ref();
+        compressed.extend(sizes::compression(config.stream.compression, is, &name));
         let state = &stream.cached_info().state;
         taken.bytes += state.bytes;
         taken.messages += state.messages;
         let span = state.last_timestamp - state.first_timestamp;
         taken.span = taken.span.max(span.try_into().unwrap_or_default());
     }
-    taken
+    (taken, compressed)
 }
 
 fn missing(found: &Result<Vec<Standing>>) -> u64 {

@@ -126,6 +126,7 @@ impl<'a> Wanted<'a> {
             self.names.leader(),
             self.names.statuses(),
             self.names.drain(NOBODY),
+            self.names.reconnect(NOBODY),
             self.names.commands(),
             self.names.command(ShardId(0)),
         ] {
@@ -178,6 +179,7 @@ impl<'a> Wanted<'a> {
 
     fn operator(&mut self) {
         self.publish(self.names.drain(NOBODY));
+        self.publish(self.names.reconnect(NOBODY));
         self.identify();
         self.state(TOPOLOGY);
         self.state(HALT);

@@ -39,6 +39,11 @@ pub enum Event {
         /// Its `d` is true, and nothing else.
         resumable: bool,
     },
+    /// An operator has the shard connect anew.
+    Asked {
+        /// Its session is given up.
+        new_session: bool,
+    },
     /// We send a close frame and await Discord's: the shard stops, or parks.
     Close,
     /// The connection is over; the close code, if there was one.
@@ -56,7 +61,7 @@ pub enum Action {
     AskPermit,
     /// Send a heartbeat.
     Beat,
-    /// Send close code 4000 and await Discord's close frame.
+    /// Send a close frame and await Discord's: with the code 4000, or 1000 where the session is given up.
     Close(Reason),
     /// Send close code 4000 if a frame can be sent, and drop the connection at once.
     Drop(Reason),
@@ -80,6 +85,8 @@ pub enum SessionFate {
     Lives,
     /// Discord has ended it.
     Invalidated,
+    /// An operator has it given up, and Discord is told so.
+    GivenUp,
     /// Discord refused an IDENTIFY: there is none.
     Refused,
 }

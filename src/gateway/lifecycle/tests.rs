@@ -77,7 +77,7 @@ impl Shard {
     fn leave(&mut self, reason: Reason) {
         match reason.session {
             SessionFate::Lives => {}
-            SessionFate::Invalidated => self.lose(),
+            SessionFate::Invalidated | SessionFate::GivenUp => self.lose(),
             SessionFate::Refused => self.refused += 1,
         }
     }
@@ -157,7 +157,7 @@ fn hostile(rng: &mut SmallRng) -> Event {
         State::Hello,
     ];
     let intervals = [0, 1, 1_000, 5_000, 41_250, u64::MAX];
-    match rng.random_range(0..14) {
+    match rng.random_range(0..15) {
         0 | 1 => Event::Step(steps[rng.random_range(0..steps.len())]),
         2 => Event::Hello(Some(Duration::from_millis(
             intervals[rng.random_range(0..6)],
@@ -174,6 +174,9 @@ fn hostile(rng: &mut SmallRng) -> Event {
             resumable: rng.random(),
         },
         12 => Event::Ended(None),
+        13 => Event::Asked {
+            new_session: rng.random(),
+        },
         _ => Event::Ended(Some([1000, 1001, 4000, 4007, 4009][rng.random_range(0..5)])),
     }
 }

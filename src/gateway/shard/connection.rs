@@ -10,7 +10,7 @@ use crate::{
         control,
         lifecycle::{Action, Event, Reason, SessionFate, State, Target},
         metrics as table,
-        socket::{Sent, Socket},
+        socket::{self, Sent, Socket},
         url::Endpoint,
     },
     wire::{event::GapReason, status::ShardState},
@@ -54,13 +54,19 @@ impl Run {
             Action::Close(reason) => {
                 self.leave(reason, now);
                 if let Some(socket) = &mut self.socket {
-                    socket.close().await;
+                    let ends = reason.session == SessionFate::GivenUp;
+                    let code = if ends {
+                        socket::GIVES_UP
+                    } else {
+                        socket::KEEPS
+                    };
+                    socket.close(code).await;
                 }
             }
             Action::Drop(reason) => {
                 self.leave(reason, now);
                 if let Some(socket) = &mut self.socket {
-                    socket.close().await;
+                    socket.close(socket::KEEPS).await;
                 }
                 self.over(None, now);
             }
@@ -77,7 +83,9 @@ impl Run {
         }
         match session {
             SessionFate::Lives => {}
-            SessionFate::Invalidated => self.lose(GapReason::SessionInvalidated),
+            SessionFate::Invalidated | SessionFate::GivenUp => {
+                self.lose(GapReason::SessionInvalidated);
+            }
             SessionFate::Refused => self.shard.asking.rejected(),
         }
     }
@@ -145,6 +153,20 @@ impl Run {
         }
     }
 
+    /// An operator has it connect anew: by RESUME, or with a new session.
+    pub(super) async fn reconnect(&mut self, new_session: bool, now: Instant) {
+        if self.mode != Mode::Running {
+            return;
+        }
+        if new_session && self.lifecycle.state() == State::Waiting {
+            // There is no connection that would end with the session.
+            self.lose(GapReason::SessionInvalidated);
+        }
+        let event = Event::Asked { new_session };
+        let action = self.lifecycle.on(event, now, &mut self.rng);
+        self.carry_out(action, now).await;
+    }
+
     /// Closes resumably: for good, or until there is room.
     pub(super) async fn close(&mut self, mode: Mode, now: Instant) {
         self.mode = mode;
@@ -152,7 +174,7 @@ impl Run {
         self.poll_from = now;
         match &mut self.socket {
             Some(socket) if socket.is_open() => {
-                socket.close().await;
+                socket.close(socket::KEEPS).await;
                 self.lifecycle.on(Event::Close, now, &mut self.rng);
             }
             _ => self.over(None, now),

@@ -28,6 +28,8 @@ pub(super) enum Word {
     Topology,
     /// Discord's gateway is somewhere else.
     Address,
+    /// An operator has it connect anew.
+    Reconnect,
     /// Its lease is another: whoever uses it looks.
     Changed,
 }
