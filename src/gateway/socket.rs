@@ -5,6 +5,7 @@
 
 mod inflate;
 mod open;
+mod proxy;
 
 use std::{
     collections::VecDeque,

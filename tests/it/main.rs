@@ -30,6 +30,7 @@ mod oversize;
 mod panics;
 mod permissions;
 mod process;
+mod proxy;
 mod publisher;
 mod queue;
 mod readiness;

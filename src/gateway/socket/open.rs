@@ -19,6 +19,7 @@ use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, WebSocketStream};
 use super::{
     super::{lifecycle::State, url::Endpoint},
     inflate::LARGEST,
+    proxy::{self, Proxy},
 };
 
 /// A WebSocket that is open.
@@ -33,6 +34,7 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(4);
 pub(super) struct Opening {
     endpoint: Endpoint,
     tls: Tls,
+    proxy: Option<Arc<Proxy>>,
     step: Step,
 }
 
@@ -53,12 +55,20 @@ pub(super) enum Opened {
 
 impl Opening {
     pub(super) fn new(endpoint: Endpoint, tls: Tls) -> Self {
-        let (host, port) = (endpoint.host.clone(), endpoint.port);
-        let step = Step::Resolving(Box::pin(resolve(host, port)));
+        let (proxy, resolving): (_, Boxed<Vec<SocketAddr>>) = match proxy::before(&endpoint) {
+            Ok(proxy) => {
+                let host = proxy.as_ref().map_or(&endpoint.host, |proxy| &proxy.host);
+                let port = proxy.as_ref().map_or(endpoint.port, |proxy| proxy.port);
+                let resolving = Box::pin(resolve(host.clone(), port));
+                (proxy.map(Arc::new), resolving)
+            }
+            Err(error) => (None, Box::pin(async { Err(error) })),
+        };
         Self {
             endpoint,
             tls,
-            step,
+            proxy,
+            step: Step::Resolving(resolving),
         }
     }
 
@@ -67,7 +77,7 @@ impl Opening {
             Step::Resolving(resolving) => {
                 let addresses = ready!(resolving.as_mut().poll(cx))?;
                 (
-                    Step::Connecting(Box::pin(connect(addresses))),
+                    Step::Connecting(Box::pin(reach(addresses, self.proxy.clone()))),
                     State::Connecting,
                 )
             }
@@ -109,6 +119,18 @@ async fn resolve(host: String, port: u16) -> Result<Vec<SocketAddr>> {
         bail!("cannot resolve {host}: it has no address");
     }
     Ok(addresses)
+}
+
+/// By the proxy, if there is one.
+async fn reach(addresses: Vec<SocketAddr>, proxy: Option<Arc<Proxy>>) -> Result<TcpStream> {
+    let tcp = connect(addresses).await;
+    match proxy {
+        Some(proxy) => {
+            let tcp = tcp.with_context(|| format!("the proxy {} is not reached", proxy.host))?;
+            proxy.tunnel(tcp).await
+        }
+        None => tcp,
+    }
 }
 
 async fn connect(addresses: Vec<SocketAddr>) -> Result<TcpStream> {
