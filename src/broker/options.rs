@@ -84,6 +84,9 @@ pub(super) async fn options(nats: &Nats, label: &str) -> Result<(ConnectOptions,
             .add_client_certificate(nats.tls_cert.clone().into(), nats.tls_key.clone().into())
             .require_tls(true);
     }
+    if nats.tls_first.0 {
+        options = options.tls_first().require_tls(true);
+    }
     Ok((options, signs))
 }
 

@@ -32,6 +32,8 @@ section! {
         tls_cert: String = String::new(), plain "the path of a PEM file";
         /// Its key.
         tls_key: String = String::new(), plain "the path of a PEM file";
+        /// TLS before the server has said anything, as one with `handshake_first` wants it.
+        tls_first: Switch = Switch(false), plain "true or false";
     }
 }
 

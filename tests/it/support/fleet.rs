@@ -11,7 +11,7 @@ pub(crate) mod plan;
 mod row;
 mod server;
 mod silence;
-mod tls;
+pub(crate) mod tls;
 pub(crate) mod wait;
 mod watch;
 mod witness;
