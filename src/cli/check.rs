@@ -2,6 +2,7 @@
 //!
 //! That the configuration is valid was shown by loading it; a broken one never gets here.
 
+mod compression;
 mod discord;
 mod migration;
 mod nats;

@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("clock", 0, &[]),
     ("alarm", 1, &[]),
     ("config", 1, &[]),
+    ("files", 1, &[]),
     ("shutdown", 1, &["supervise"]),
     ("supervise", 1, &["telemetry"]),
     ("telemetry", 1, &["config"]),

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::operator::LISTEN,
-    Finding, Report,
+    Finding, Report, compression,
     discord::Seen,
     room::{self, Missing},
     sizes::{self, Taken},
@@ -179,7 +179,7 @@ async fn taken(config: &Config, broker: &Broker) -> (Taken, Vec<Finding>) {
             continue;
         };
         let is = stream.cached_info().config.compression.as_ref();
-        compressed.extend(sizes::compression(config.stream.compression, is, &name));
+        compressed.extend(compression::differs(config.stream.compression, is, &name));
         let state = &stream.cached_info().state;
         taken.bytes += state.bytes;
         taken.messages += state.messages;

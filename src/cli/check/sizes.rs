@@ -3,14 +3,7 @@
 use std::time::Duration;
 
 use super::Finding;
-use async_nats::jetstream::stream;
-
-use crate::{
-    config::{Compression, Config},
-    files,
-    fleet::Layout,
-    wire::status::Status,
-};
+use crate::{config::Config, files, fleet::Layout, wire::status::Status};
 
 /// What the streams have taken lately.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,22 +59,6 @@ pub(super) fn stream(config: &Config, layout: &Layout, taken: Taken) -> Vec<Find
         found.push(Finding::odd("sizes", told, hint));
     }
     found
-}
-
-/// Whether a stream that is there is compressed as configured: that is set as it is made, or by hand.
-pub(super) fn compression(
-    wanted: Compression,
-    found: Option<&stream::Compression>,
-    name: &str,
-) -> Option<Finding> {
-    let (is, should) = match (found, wanted) {
-        (Some(stream::Compression::S2), Compression::None) => ("s2", "none"),
-        (None | Some(stream::Compression::None), Compression::S2) => ("none", "s2"),
-        _ => return None,
-    };
-    let told = format!("{name} has the compression {is}, stream.compression is {should}");
-    let hint = format!("`nats stream edit {name} --compression {should}`, or the key");
-    Some(Finding::odd("compression", told, &hint))
 }
 
 /// May a gateway of this machine open a file for each shard that it may run.
@@ -156,15 +133,6 @@ mod tests {
         shards: 32,
         group_size: 16,
     };
-
-    #[test]
-    fn compression_is_told_where_it_is_another() {
-        let told = |wanted, found| compression(wanted, found, "DISCORD").is_some();
-        let (none, s2) = (Compression::None, Compression::S2);
-        assert!(!told(none, None) && !told(none, Some(&stream::Compression::None)));
-        assert!(!told(s2, Some(&stream::Compression::S2)));
-        assert!(told(s2, None) && told(none, Some(&stream::Compression::S2)));
-    }
 
     #[test]
     fn each_shard_is_a_file() {
