@@ -108,6 +108,7 @@ async fn shards_connect_anew_where_an_operator_says_so() {
     let before = fleet.discord.figures().await;
     let (code, text) = run(&fleet, &["reconnect", "1", "3"]);
     assert!(code == 0 && text.contains("no identify is spent"), "{text}");
+    fleet.resumed_since(&before, 2).await;
     let now = fleet.discord.figures().await;
     assert_eq!(
         (now.resumes, now.identifies),
@@ -127,6 +128,10 @@ async fn shards_connect_anew_where_an_operator_says_so() {
     assert_eq!(now.connections, before.connections + 2);
     let (code, text) = run(&fleet, &["reconnect", "0", "--new-session", "--yes"]);
     assert!(code == 0 && text.contains("receive events again"), "{text}");
+    let identified = before.identifies + 1;
+    fleet
+        .discord_sees("a new session", |figures| figures.identifies == identified)
+        .await;
     let now = fleet.discord.figures().await;
     assert_eq!(
         (now.resumes, now.identifies),
