@@ -10,7 +10,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AsyncEventEmitter } from "@vladfrangu/async_event_emitter";
 import { AckPolicy, DeliverPolicy, jetstreamManager } from "@nats-io/jetstream";
-import { errors, nanos } from "@nats-io/transport-node";
+import { nanos } from "@nats-io/transport-node";
 import { decompress } from "fzstd";
 import { Away, Pull, connect } from "./pull.js";
 
@@ -37,14 +37,6 @@ export class Refused extends Error {
 
 // Nobody knows whether a command was sent.
 export class Unanswered extends Error {}
-
-// NATS says so itself where nobody runs that shard at this moment: as good as `no_session`.
-function nobody(error, subject) {
-  const what = "does a gateway run, is the fleet's name discord, has it this shard?";
-  const detail = `nobody answers on ${subject} (${error.message}): ${what}`;
-  if (!(error instanceof errors.RequestError && error.isNoResponders())) throw new Unanswered(detail);
-  return { kind: "refused", v: 1, reason: "no_session", detail, retry_after_ms: 1000 };
-}
 
 export class FleetGateway extends AsyncEventEmitter {
   static async connect(options = {}) {
@@ -88,7 +80,11 @@ export class FleetGateway extends AsyncEventEmitter {
     const end = Date.now() + PATIENCE;
     for (;;) {
       const request = this.nc.request(subject, JSON.stringify(payload), { timeout: 10_000 });
-      const reply = await request.then((answer) => answer.json(), (error) => nobody(error, subject));
+      const answer = await request.catch((error) => {
+        const what = "does a gateway run, is the fleet's name discord, has it this shard?";
+        throw new Unanswered(`nobody answers on ${subject} (${error.message}): ${what}`);
+      });
+      const reply = answer.json();
       if (reply.kind !== "refused") return reply;
       const wait = reply.retry_after_ms ?? Infinity;
       if (Date.now() + wait > end) throw new Refused(reply);
