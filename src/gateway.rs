@@ -23,6 +23,7 @@ pub mod lane;
 pub mod lifecycle;
 pub mod metrics;
 pub mod openings;
+pub mod orders;
 pub mod ordinal;
 pub mod peek;
 pub mod reach;

@@ -235,7 +235,7 @@ pub fn wanted_streams(
 }
 
 /// As the server has it; none: not compressed.
-pub fn compression(wanted: config::Compression) -> Option<Compression> {
+fn compression(wanted: config::Compression) -> Option<Compression> {
     match wanted {
         config::Compression::None => None,
         config::Compression::S2 => Some(Compression::S2),

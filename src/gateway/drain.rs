@@ -1,15 +1,12 @@
 //! Hears an operator's word that this process shall hand over what it holds.
 
 use anyhow::Result;
-use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
+use super::orders;
 use crate::{
     broker::Broker,
-    clock,
     roster::Board,
-    supervise,
-    telemetry::seldom::Seldom,
     wire::{
         self, VERSION,
         drain::{Drain, Draining},
@@ -26,35 +23,15 @@ pub async fn hear(
     asked: CancellationToken,
     ended: CancellationToken,
 ) -> Result<()> {
-    let mut words = broker
-        .client
-        .subscribe(broker.names.drain(&board.process()))
-        .await?;
-    let (client, seldom) = (broker.client.clone(), Seldom::default());
-    let until = ended.clone();
-    supervise::vital("drain-orders", &until, async move {
-        while let Some(Some(word)) = ended.run_until_cancelled(words.next()).await {
-            if let Err(error) = wire::decode::<Drain>(&word.payload) {
-                if let Some(unsaid) = seldom.one_more(clock::now()) {
-                    tracing::warn!(
-                        unsaid,
-                        "a word to drain was not understood, and is passed over: {error}"
-                    );
-                }
-                continue;
-            }
-            let gateway = board.status().gateway;
-            let groups = gateway.map_or(0, |gateway| gateway.groups.len());
-            tracing::info!(groups, "an operator drains this process");
-            asked.cancel();
-            let Some(reply) = word.reply else {
-                continue;
-            };
-            let groups = u32::try_from(groups).unwrap_or(u32::MAX);
-            let told = wire::encode(&Draining { v: VERSION, groups });
-            // An operator who hears nothing asks again, and is told the same.
-            _ = client.publish(reply, told).await;
-        }
-    });
-    Ok(())
+    let subject = broker.names.drain(&board.process());
+    // Who asks again is told the same.
+    let carry_out = move |_: Drain| {
+        let gateway = board.status().gateway;
+        let groups = gateway.map_or(0, |gateway| gateway.groups.len());
+        tracing::info!(groups, "an operator drains this process");
+        asked.cancel();
+        let groups = u32::try_from(groups).unwrap_or(u32::MAX);
+        wire::encode(&Draining { v: VERSION, groups })
+    };
+    orders::hear(broker, "drain-orders", subject, ended, carry_out).await
 }

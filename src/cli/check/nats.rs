@@ -169,7 +169,8 @@ async fn stored(
     report.tell(&sizes::capacity(config, &layout, &processes))
 }
 
-/// What the streams hold, and which are compressed otherwise than configured; nothing where they are not there, which was told above.
+/// What the streams hold, and which are compressed otherwise than configured; nothing where they are not there,
+/// which was told above.
 async fn taken(config: &Config, broker: &Broker) -> (Taken, Vec<Finding>) {
     let (mut taken, mut compressed) = (Taken::default(), Vec::new());
     let partitions = config.stream.partitions.0;
