@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use shardfleet::{clock, config::Config};
 use tokio::net::TcpListener;
 
-use crate::world::World;
+use crate::world::{Coordinator, World};
 
 async fn with_http(config: &Config) -> (Arc<Config>, String) {
     let port = TcpListener::bind("127.0.0.1:0")
@@ -17,14 +17,19 @@ async fn with_http(config: &Config) -> (Arc<Config>, String) {
     (Arc::new(config), format!("http://127.0.0.1:{port}"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn answers_as_a_gateway_queue_on_leader_and_follower() {
-    let mut world = World::start(8, 2).await;
-    let base = Arc::clone(&world.config);
-    let (config, leader) = with_http(&base).await;
+/// A fleet of so many shards, its leader, and the address of that one's endpoint.
+async fn leader(shards: u32, max_concurrency: u32) -> (World, Coordinator, String) {
+    let mut world = World::start(shards, max_concurrency).await;
+    let (config, url) = with_http(&world.config).await;
     let first = world.coordinator_with(config).await;
     assert!(first.leads().await);
-    let (config, follower) = with_http(&base).await;
+    (world, first, url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_as_a_gateway_queue_on_leader_and_follower() {
+    let (mut world, _first, leader) = leader(8, 2).await;
+    let (config, follower) = with_http(&world.config).await;
     let second = world.coordinator_with(config).await;
     let client = reqwest::Client::new();
 
@@ -77,11 +82,7 @@ async fn answers_as_a_gateway_queue_on_leader_and_follower() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_goes_away_frees_its_place() {
-    let mut world = World::start(8, 1).await;
-    let base = Arc::clone(&world.config);
-    let (config, url) = with_http(&base).await;
-    let first = world.coordinator_with(config).await;
-    assert!(first.leads().await);
+    let (_world, first, url) = leader(8, 1).await;
     let client = reqwest::Client::new();
     let ask = client
         .get(format!("{url}/?shard=0"))
@@ -105,11 +106,7 @@ async fn a_client_that_goes_away_frees_its_place() {
 /// ten seconds once, the seventh for minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_without_a_shard_are_answered_one_by_one_and_never_slower() {
-    let mut world = World::start(1, 1).await;
-    let base = Arc::clone(&world.config);
-    let (config, url) = with_http(&base).await;
-    let first = world.coordinator_with(config).await;
-    assert!(first.leads().await);
+    let (_world, _first, url) = leader(1, 1).await;
     let client = reqwest::Client::new();
     let mut last = None;
     // The last one is somebody else's shard, in the same bucket.
@@ -129,11 +126,7 @@ async fn calls_without_a_shard_are_answered_one_by_one_and_never_slower() {
 /// Health checks and whoever looks in: each has an answer of its own, and the bucket is as free as before.
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_are_answered_at_once_and_spend_nothing() {
-    let mut world = World::start(8, 1).await;
-    let base = Arc::clone(&world.config);
-    let (config, url) = with_http(&base).await;
-    let first = world.coordinator_with(config).await;
-    assert!(first.leads().await);
+    let (_world, first, url) = leader(8, 1).await;
     let client = reqwest::Client::new();
     let begun = clock::boottime();
     for (method, path, status) in [
